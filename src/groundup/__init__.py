@@ -1,0 +1,1 @@
+"""groundup trains language models from the ground up on your own documents."""
