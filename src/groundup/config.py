@@ -1,0 +1,410 @@
+"""One tree of dataclasses is the configuration: TOML in, resolved TOML out, and every value knows where it came from.
+
+A field that is `None` has not been decided yet: `groundup.planning` fills it from the corpus, the machine and the
+budget, and notes its reason in `Config.origins`. `groundup train --config run/config.toml` repeats a run.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomlkit
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from groundup.errors import UserError
+
+_STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+@dataclass
+class Data:
+    """From documents to tokens."""
+
+    __pydantic_config__ = _STRICT
+
+    validation: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    """Share of the text held out for validation, by document: 0.1 is 90/10, 0.2 is 80/20, 0 is none."""
+    tokenizer: Literal["bpe", "bytes"] | None = None
+    """`bpe` learns byte-level byte-pair encoding on the training text; `bytes` uses the 256 bytes themselves."""
+    vocab_size: Annotated[int, Field(ge=257, le=262_144)] | None = None
+    """Most entries the tokenizer may have, special tokens included."""
+    ocr: bool = True
+    """Read images, and PDF pages without a text layer, by optical character recognition."""
+
+
+@dataclass
+class Model:
+    """The shape of the network. Every choice here can be loaded by transformers, llama.cpp and vLLM."""
+
+    __pydantic_config__ = _STRICT
+
+    arch: Literal["qwen3", "llama"] = "qwen3"
+    """`qwen3` normalizes queries and keys per head (stable at high rates); `llama` is the same without that."""
+    layers: Count | None = None
+    """Transformer blocks."""
+    width: Count | None = None
+    """Size of the residual stream, C."""
+    heads: Count | None = None
+    """Query heads."""
+    kv_heads: Count | None = None
+    """Key and value heads; fewer than `heads` is grouped-query attention."""
+    head_dim: Annotated[int, Field(ge=2, multiple_of=2)] | None = None
+    """Size of one head."""
+    ffn_width: Count | None = None
+    """Inner size of the SwiGLU feed-forward layer."""
+    context: Annotated[int, Field(ge=8)] | None = None
+    """Tokens the model sees at once, T."""
+    tied: bool | None = None
+    """Share the embedding matrix with the output head."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Dropout on the embeddings and on what each sublayer adds to the residual stream, in training only."""
+    rope_theta: Positive = 10_000.0
+    """Base of the rotary position angles."""
+    norm_eps: Positive = 1e-6
+    """Added to the mean square in RMSNorm."""
+
+
+@dataclass
+class Optimizer:
+    """How weights change."""
+
+    __pydantic_config__ = _STRICT
+
+    name: Literal["muon", "adamw"] | None = None
+    """`muon` orthogonalizes the updates of the blocks' matrices and uses AdamW for the rest; `adamw` is AdamW for all."""
+    learning_rate: Positive | None = None
+    """Peak rate of the blocks' matrices (of everything, with `adamw`)."""
+    embedding_rate: Positive | None = None
+    """Peak AdamW rate of the embedding matrix under `muon`."""
+    head_rate: Positive | None = None
+    """Peak AdamW rate of the output head and the norms under `muon`."""
+    betas: tuple[Share, Share] = (0.9, 0.95)
+    """AdamW's decay of the first and second moment."""
+    eps: Positive = 1e-8
+    """AdamW's epsilon."""
+    momentum: Share = 0.95
+    """Muon's Nesterov momentum."""
+    weight_decay: Annotated[float, Field(ge=0)] | None = None
+    """Decoupled decay, multiplied by the learning rate; on tensors with two or more dimensions only."""
+    clip: Annotated[float, Field(ge=0)] = 1.0
+    """Largest global gradient norm; 0 switches clipping off."""
+
+
+@dataclass
+class Schedule:
+    """The learning rate as a function of the optimizer step."""
+
+    __pydantic_config__ = _STRICT
+
+    shape: Literal["wsd", "cosine", "linear", "constant"] = "wsd"
+    """`wsd` is warmup, stable, linear decay."""
+    warmup: Annotated[int, Field(ge=0)] | None = None
+    """Steps of linear warmup; the first step's rate is above 0."""
+    decay: Share = 0.6
+    """Share of the steps in `wsd`'s final decay."""
+    minimum: Share = 0.05
+    """Rate at the end, as a share of the peak."""
+
+
+@dataclass
+class Training:
+    """The loop: its budget (at most one of minutes, steps, tokens, epochs), its batches, its stopping."""
+
+    __pydantic_config__ = _STRICT
+
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Names every random draw, together with its purpose and step."""
+    minutes: Positive | None = None
+    """Wall clock of the whole command: reading, training, evaluating and reporting."""
+    steps: Count | None = None
+    """Optimizer steps."""
+    tokens: Count | None = None
+    """Training tokens."""
+    epochs: Positive | None = None
+    """Passes over the training tokens."""
+    tokens_per_update: Count | None = None
+    """Tokens in one optimizer step; rounded to whole sequences."""
+    microbatch: Count | None = None
+    """Sequences in one forward pass; smaller needs less memory and gives the same update up to rounding."""
+    log_every: Count | None = None
+    """Steps between two entries of the metrics."""
+    patience: Annotated[int, Field(ge=0)] | None = None
+    """Stop after this many evaluations without improvement; 0 never stops early."""
+    max_bad_steps: Count = 10
+    """Stop after this many steps in a row whose loss or gradient is not finite (each such update is skipped)."""
+
+
+@dataclass
+class Evaluation:
+    """Validation while training."""
+
+    __pydantic_config__ = _STRICT
+
+    every: Count | None = None
+    """Steps between two evaluations; each one is also a checkpoint."""
+    tokens: Count = 200_000
+    """At most this many validation tokens per evaluation while training, always the same ones; the last scores all."""
+
+
+@dataclass
+class Checkpoint:
+    """What is kept on disk."""
+
+    __pydantic_config__ = _STRICT
+
+    every: Count | None = None
+    """Steps between two checkpoints, beside those at evaluations."""
+    keep: Count = 2
+    """Newest checkpoints kept, beside step 0 and the best."""
+
+
+@dataclass
+class Samples:
+    """Texts drawn during training, at growing intervals."""
+
+    __pydantic_config__ = _STRICT
+
+    prompts: tuple[str, ...] = ()
+    """Prompts to continue; empty takes openings from the held-out documents and one few-shot prompt."""
+    max_new_tokens: Count = 80
+    """Length of each sample."""
+    temperature: Annotated[float, Field(ge=0)] = 0.8
+    """0 is greedy."""
+    top_k: Annotated[int, Field(ge=0)] = 50
+    """Sample among this many likeliest tokens; 0 is all."""
+
+
+@dataclass
+class Device:
+    """Where and how the arithmetic is done; decided once, before the first step."""
+
+    __pydantic_config__ = _STRICT
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """`auto` takes CUDA, then MPS, then the CPU."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """`auto` is bfloat16 where the processor computes in it, float16 with gradient scaling on GPUs that have only that, else float32."""
+    threads: Count | None = None
+    """CPU threads; `OMP_NUM_THREADS` is a ceiling."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """`torch.compile` for the training step; `auto` compiles when the run is long enough to earn it back."""
+
+
+SIZES = ("tiny", "small", "medium", "large")
+
+
+@dataclass
+class Config:
+    """The whole configuration."""
+
+    __pydantic_config__ = _STRICT
+
+    size: Literal["tiny", "small", "medium", "large"] | None = None
+    """The dial: width, depth, heads, batch and rates follow from it."""
+    data: Data = field(default_factory=Data)
+    model: Model = field(default_factory=Model)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    schedule: Schedule = field(default_factory=Schedule)
+    training: Training = field(default_factory=Training)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
+    samples: Samples = field(default_factory=Samples)
+    device: Device = field(default_factory=Device)
+    origins: dict[str, str] = field(default_factory=dict)
+    """For each dotted key: who decided its value, and why. Not part of the file's values; written as comments."""
+
+    def get(self, key: str) -> Any:
+        """The value of a dotted key such as `model.layers`."""
+        value: Any = self
+        for name in key.split("."):
+            value = getattr(value, name)
+        return value
+
+    def decide(self, key: str, value: Any, reason: str) -> Any:
+        """Fill `key` with `value` and note `reason`, unless the user already decided it; return what holds."""
+        current = self.get(key)
+        if current is not None:
+            return current
+        *path, last = key.split(".")
+        setattr(self.get(".".join(path)) if path else self, last, value)
+        self.origins[key] = reason
+        return value
+
+    def values(self) -> dict[str, Any]:
+        """Every decided value, flat: dotted key -> value."""
+        flat: dict[str, Any] = {} if self.size is None else {"size": self.size}
+        for section in fields(self):
+            part = getattr(self, section.name)
+            if section.name in ("size", "origins"):
+                continue
+            for entry in fields(part):
+                value = getattr(part, entry.name)
+                if value is not None:
+                    flat[f"{section.name}.{entry.name}"] = value
+        return flat
+
+
+_BUDGET = ("training.minutes", "training.steps", "training.tokens", "training.epochs")
+_SECTIONS = {f.name for f in fields(Config)} - {"size", "origins"}
+KEYS = ("size", *(f"{s}.{f.name}" for s in sorted(_SECTIONS) for f in fields(getattr(Config(), s))))
+
+
+def load_config(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Config:
+    """The configuration of a TOML `file`, changed by `overrides` (dotted key -> value, or a TOML literal as text).
+
+    Raises UserError naming the file, line and key for anything unknown, misspelt or out of range.
+    """
+    raw: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    text = ""
+    if file is not None:
+        text, raw = _read_toml(file)
+        for key, _ in _flatten(raw):
+            origins[key] = f"{file}:{_line(text, key)}"
+    for key, value in (overrides or {}).items():
+        if key not in KEYS:
+            raise UserError(f"unknown setting '{key}'", fix=_suggest(key))
+        if key in _BUDGET:  # a budget on the command line replaces the one of the file
+            for other in _BUDGET:
+                if other not in (overrides or {}):
+                    raw.get("training", {}).pop(other.split(".")[1], None)
+                    origins.pop(other, None)
+        *path, last = key.split(".")
+        target = raw
+        for name in path:
+            target = target.setdefault(name, {})
+        target[last] = _literal(value) if isinstance(value, str) else value
+        origins[key] = "command line"
+    config = _validate(raw, origins, file, text)
+    config.origins = origins
+    budget = [key for key in _BUDGET if config.get(key) is not None]
+    if len(budget) > 1:
+        raise UserError(f"{' and '.join(budget)} are both set", fix="give one budget: minutes, steps, tokens or epochs")
+    return config
+
+
+def dump_config(config: Config) -> str:
+    """The configuration as TOML, valid as `--config`, with the origin of each value as a comment."""
+    document = tomlkit.document()
+    document.add(tomlkit.comment("The resolved configuration of this run; `groundup train ... --config THIS_FILE` repeats it."))
+    tables: dict[str, Any] = {}
+    for key, value in config.values().items():
+        section, _, name = key.rpartition(".")
+        item = tomlkit.item(list(value) if isinstance(value, tuple) else value)
+        origin = config.origins.get(key, "default")
+        item.comment(re.sub(r"[\x00-\x1f\x7f]+", " ", origin))
+        if not section:
+            document.add(name, item)
+        else:
+            if section not in tables:
+                tables[section] = tomlkit.table()
+            tables[section].add(name, item)
+    for section, table in tables.items():
+        document.add(section, table)
+    return tomlkit.dumps(document)
+
+
+def parse_settings(assignments: Sequence[str]) -> dict[str, str]:
+    """`["model.layers=4"]` -> `{"model.layers": "4"}`, as `--set` gives them."""
+    settings = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise UserError(f"--set {assignment}: no value", fix="write --set section.key=value")
+        settings[key.strip()] = value.strip()
+    return settings
+
+
+def describe() -> list[tuple[str, str, str, str]]:
+    """(key, type, default, meaning) of every setting, for the reference in docs/."""
+    schema = TypeAdapter(Config).json_schema()
+    rows = []
+    for key in KEYS:
+        section, _, name = key.rpartition(".")
+        owner = schema["$defs"][section.capitalize()] if section else schema
+        prop = owner["properties"][name]
+        kinds = [p for p in prop.get("anyOf", [prop]) if p.get("type") != "null"]
+        kind = " | ".join(f"`{v}`" for v in kinds[0]["enum"]) if "enum" in kinds[0] else kinds[0].get("type", "")
+        default = prop.get("default")
+        rows.append((key, kind, "planned" if default is None else f"`{default}`", prop.get("description", "")))
+    return rows
+
+
+def _read_toml(file: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        text = file.read_text(encoding="utf-8")
+        return text, tomllib.loads(text)
+    except FileNotFoundError:
+        raise UserError("no such configuration file", where=file, fix="check the path given to --config") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot be read: {error}", where=file) from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"is not valid TOML: {error}", where=file) from None
+
+
+def _validate(raw: dict[str, Any], origins: Mapping[str, str], file: Path | None, text: str) -> Config:
+    if "origins" in raw:
+        raise UserError("unknown setting 'origins'", where=file or "")
+    try:
+        return TypeAdapter(Config).validate_python(raw)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"] if isinstance(part, str) and part not in _UNION_TAGS)
+        # pydantic names the branch of a union after the key; keep the part that is a key of ours
+        key = next((k for k in (key, *(key.rsplit(".", n)[0] for n in (1, 2))) if k in KEYS), key)
+        origin = origins.get(key, "")
+        where = origin if origin not in ("", "command line") else (f"{file}:{_line(text, key)}" if file and not origin else "--set")
+        if problem["type"] == "unexpected_keyword_argument":
+            raise UserError(f"unknown setting '{key}'", where=where, fix=_suggest(key)) from None
+        given = problem.get("input")
+        message = problem["msg"].replace("Input should be", "should be")
+        raise UserError(f"{key} = {given!r}: {message}", where=where, fix="docs/configuration.md lists every setting") from None
+
+
+_UNION_TAGS = frozenset({"tuple[nullable,...]", "constrained-int", "constrained-float", "int", "float", "bool", "str"})
+
+
+def _suggest(key: str) -> str:
+    names = [*KEYS, *_SECTIONS]
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.6)
+    if not near:  # the right name under a wrong section
+        last = key.rpartition(".")[2]
+        near = [k for k in KEYS if k.rpartition(".")[2] == last] or difflib.get_close_matches(last, [k.rpartition(".")[2] for k in KEYS], n=1)
+    return f"did you mean {near[0]}?" if near else "docs/configuration.md lists every setting"
+
+
+def _flatten(raw: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    flat: list[tuple[str, Any]] = []
+    for name, value in raw.items():
+        flat += _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
+    return flat
+
+
+def _line(text: str, key: str) -> int:
+    """The line on which a dotted key stands in TOML text (its section's line, or 1, where it cannot be told)."""
+    section, _, name = key.rpartition(".")
+    here, found = "", 1
+    for number, line in enumerate(text.splitlines(), 1):
+        if heading := re.match(r"\s*\[([^\[\]]+)\]", line):
+            here = heading[1].strip()
+            if here == section or here == key:
+                found = number
+        elif re.match(rf"\s*[\"']?{re.escape(name)}[\"']?\s*=", line) and here == section:
+            return number
+    return found
+
+
+def _literal(text: str) -> Any:
+    """A TOML literal (`4`, `true`, `[0.9, 0.99]`, `"x"`), or the text itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
