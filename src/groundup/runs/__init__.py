@@ -1,0 +1,27 @@
+"""The run directory on disk: its layout, its lock, its journals, and the protocol that publishes checkpoints.
+
+Everything a crash must not damage goes through this room.
+"""
+
+from groundup.runs.checkpoints import link_best, newest_good, publish, prune, published, verify
+from groundup.runs.files import fsync_directory, read_json, write_atomic
+from groundup.runs.journal import Journal, read_journal
+from groundup.runs.layout import Run, find_checkpoint
+from groundup.runs.lock import locked
+
+__all__ = [
+    "Journal",
+    "Run",
+    "find_checkpoint",
+    "fsync_directory",
+    "link_best",
+    "locked",
+    "newest_good",
+    "prune",
+    "publish",
+    "published",
+    "read_journal",
+    "read_json",
+    "verify",
+    "write_atomic",
+]
