@@ -1,0 +1,48 @@
+"""How long the run is: fixed, or under `--minutes` corrected while training so that the clock is met.
+
+A correction is written to run.json before it takes effect, and resuming repeats it; the schedule re-stretches over
+what remains (`schedules.multiplier`), so the run always ends with its rates at their minimum.
+"""
+
+import time
+from collections.abc import Callable
+
+CORRECTIONS = 16  # at most: after each sixteenth of the run
+TOLERANCE = 0.01  # share of the run by which the clock must disagree before the length is changed
+
+
+class Horizon:
+    """The run's length: `entries` lists (from_step, total_steps), the last of which holds."""
+
+    def __init__(
+        self,
+        entries: list[tuple[int, int]],
+        *,
+        deadline: float | None = None,
+        save: Callable[[list[tuple[int, int]]], None] = lambda _: None,
+    ) -> None:
+        self.entries, self._deadline, self._save = entries, deadline, save
+        self._began: tuple[int, float] | None = None
+        self._next = 0
+
+    @property
+    def total(self) -> int:
+        """Steps in all, as known now."""
+        return self.entries[-1][1]
+
+    def correct(self, step: int) -> None:
+        """Adjust the length to the deadline (in seconds of time.monotonic) by the pace since the first call."""
+        if self._deadline is None:
+            return
+        now = time.monotonic()
+        if self._began is None:
+            self._began, self._next = (step, now), step + max(1, self.total // CORRECTIONS)
+            return
+        if step < self._next or step >= self.total:
+            return
+        self._next = step + max(1, self.total // CORRECTIONS)
+        pace = (now - self._began[1]) / (step - self._began[0])
+        total = step + max(1, int((self._deadline - now) / pace))
+        if abs(total - self.total) > TOLERANCE * self.total:
+            self.entries.append((step, total))
+            self._save(self.entries)

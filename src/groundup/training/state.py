@@ -1,0 +1,71 @@
+"""All that resuming needs beside weights and optimizer: a few integers, sums and the best evaluation so far."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from groundup.errors import UserError
+from groundup.evaluation import Scores
+from groundup.runs import read_json
+
+
+@dataclass
+class Sums:
+    """What was learned from since the entry of the metrics before: the next entry is their mean."""
+
+    nll: float = 0.0
+    correct: int = 0
+    tokens: int = 0
+    bytes: int = 0
+
+    def add(self, other: "Sums") -> None:
+        """Count `other` too."""
+        self.nll += other.nll
+        self.correct += other.correct
+        self.tokens += other.tokens
+        self.bytes += other.bytes
+
+    def scores(self) -> Scores:
+        """Their mean."""
+        return Scores.from_sums(self.nll, self.correct, self.tokens, self.bytes)
+
+
+@dataclass
+class State:
+    """Where a run is. There is no generator state: every draw is named by (seed, purpose, step)."""
+
+    step: int = 0
+    """Optimizer steps done."""
+    tokens: int = 0
+    """Training tokens learned from."""
+    window: Sums = field(default_factory=Sums)
+    """Since the last entry of the metrics."""
+    grad_norm: float | None = None
+    """Of the last update, before clipping."""
+    best_step: int | None = None
+    """Step of the lowest validation loss so far."""
+    best_loss: float | None = None
+    stale: int = 0
+    """Evaluations since then."""
+    evaluations: int = 0
+    """Evaluations so far."""
+    bad_steps: int = 0
+    """Steps in a row whose update was skipped."""
+    scale: float = 1.0
+    """Loss scale (float16 only)."""
+    scale_streak: int = 0
+    """Finite steps since the scale last changed."""
+
+    def to_json(self) -> str:
+        """The content of state.json; floats survive exactly."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def load(cls, path: Path) -> "State":
+        """The state that `to_json` wrote; raises UserError naming the file when it is not one."""
+        try:
+            raw: dict[str, Any] = read_json(path)
+            return cls(**{**raw, "window": Sums(**raw["window"])})
+        except (TypeError, KeyError) as error:
+            raise UserError(f"is not a training state: {error}", where=path) from None
