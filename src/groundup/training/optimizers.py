@@ -9,7 +9,7 @@ from groundup.config import Optimizer
 
 EMBEDDING = "model.embed_tokens.weight"
 BLOCKS = "model.layers."
-# Keller Jordan's choice: steep at 0, so that small singular values grow fast, at the price of never reaching 1
+# Keller Jordan's choice: steep at 0, so that small singular values grow fast, but never reaching 1
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 _FUSED_DEVICES = ("cpu", "cuda", "mps")
 
