@@ -129,6 +129,7 @@ def test_half_precision_weights_are_loaded_as_float32(saved):
     [
         ({"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2"}, "not known"),
         ({"architectures": ["LlamaForCausalLM"]}, "not known"),
+        ({"model_type": ["qwen3"]}, "not known"),
         ({"hidden_size": "32"}, "hidden_size"),
         ({"hidden_size": True}, "hidden_size"),
         ({"num_hidden_layers": 10**9}, "num_hidden_layers"),

@@ -11,13 +11,12 @@ from typing import Any, cast
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, processors
 
+from groundup.corpus.tokenizer import END_OF_TEXT
 from groundup.errors import UserError
 from groundup.model.shape import ModelShape
 from groundup.model.transformer import Transformer
-
-END_OF_TEXT = "<|endoftext|>"
 
 _CLASSES = {"qwen3": "Qwen3ForCausalLM", "llama": "LlamaForCausalLM"}
 # Far above what can be trained here; a size beyond these is a damaged or hostile file, refused before memory
@@ -70,8 +69,7 @@ def save_files(model: Transformer, directory: Path, *, tokenizer: Tokenizer | by
     _write_json(directory / "config.json", config_json(model.shape, eos_id, precision))
     _write_json(directory / "generation_config.json", _generation_json(eos_id))
     _write_json(directory / "tokenizer_config.json", _tokenizer_json(model.shape, eos_id))
-    text = tokenizer if isinstance(tokenizer, bytes) else tokenizer.to_str(pretty=True).encode()
-    (directory / "tokenizer.json").write_bytes(text)
+    (directory / "tokenizer.json").write_text(_beginning_texts(tokenizer, eos_id), encoding="utf-8")
 
 
 def config_json(shape: ModelShape, eos_id: int, precision: str = "float32") -> dict[str, Any]:
@@ -142,7 +140,7 @@ def load_shape(directory: Path) -> ModelShape:
     config = _read_json(file)
     arch = config.get("model_type")
     names = config.get("architectures")
-    if arch not in _CLASSES or names != [_CLASSES[arch]]:
+    if not isinstance(arch, str) or arch not in _CLASSES or names != [_CLASSES[arch]]:
         raise UserError(
             f"architecture {names} with model_type {arch!r} is not known",
             where=file,
@@ -151,14 +149,11 @@ def load_shape(directory: Path) -> ModelShape:
     for key, value in _FIXED:
         if config.get(key, value) != value:
             raise UserError(f"{key} = {config[key]!r} is not supported", where=file)
-    if (
-        "full_attention" not in (kinds := set(config.get("layer_types") or ["full_attention"]))
-        or len(kinds) > 1
-    ):
-        raise UserError("layers with other than full attention are not supported", where=file)
     size = {
         key: _size(config, key, file) for key in _LARGEST if key not in ("head_dim", "num_key_value_heads")
     }
+    if config.get("layer_types") not in (None, ["full_attention"] * size["num_hidden_layers"]):
+        raise UserError("layers with other than full attention are not supported", where=file)
     heads = size["num_attention_heads"]
     if "head_dim" not in config and arch == "llama":  # older Llama files leave it out
         config["head_dim"] = size["hidden_size"] // heads
@@ -181,6 +176,19 @@ def load_shape(directory: Path) -> ModelShape:
         if error.where == str(file):
             raise
         raise UserError(f"{error.where} {error.what}", where=file) from None
+
+
+def _beginning_texts(tokenizer: Tokenizer | bytes, eos_id: int) -> str:
+    """tokenizer.json that puts `<|endoftext|>` before every text, as in training."""
+    # transformers 5 ignores add_bos_token beside a tokenizer.json
+    text = tokenizer if isinstance(tokenizer, bytes) else tokenizer.to_str().encode()
+    copy = Tokenizer.from_buffer(text)
+    copy.post_processor = processors.TemplateProcessing(
+        single=f"{END_OF_TEXT} $A",
+        pair=f"{END_OF_TEXT} $A {END_OF_TEXT} $B",
+        special_tokens=[(END_OF_TEXT, eos_id)],
+    )
+    return copy.to_str(pretty=True) + "\n"
 
 
 def _generation_json(eos_id: int) -> dict[str, Any]:
