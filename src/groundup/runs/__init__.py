@@ -8,10 +8,12 @@ from groundup.runs.files import fsync_directory, read_json, write_atomic
 from groundup.runs.journal import Journal, read_journal
 from groundup.runs.layout import Run, find_checkpoint
 from groundup.runs.lock import locked
+from groundup.runs.signals import StopRequest, stop_on_signals
 
 __all__ = [
     "Journal",
     "Run",
+    "StopRequest",
     "find_checkpoint",
     "fsync_directory",
     "link_best",
@@ -22,6 +24,7 @@ __all__ = [
     "published",
     "read_journal",
     "read_json",
+    "stop_on_signals",
     "verify",
     "write_atomic",
 ]

@@ -2,3 +2,27 @@
 
 It emits events and knows no screen.
 """
+
+from groundup.training.checkpoint import restore
+from groundup.training.horizon import Horizon
+from groundup.training.loop import SCALE_START, Job, fit, loss_sums
+from groundup.training.metrics import Metrics
+from groundup.training.optimizers import Optimizers, build_optimizer, clip_gradients
+from groundup.training.schedules import multiplier
+from groundup.training.state import State, Sums
+
+__all__ = [
+    "SCALE_START",
+    "Horizon",
+    "Job",
+    "Metrics",
+    "Optimizers",
+    "State",
+    "Sums",
+    "build_optimizer",
+    "clip_gradients",
+    "fit",
+    "loss_sums",
+    "multiplier",
+    "restore",
+]

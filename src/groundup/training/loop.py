@@ -1,9 +1,10 @@
 """The training loop: batches and a model become weights.
 
-Read `fit` from top to bottom. What happens at a step comes in one order (save, evaluate, log, update), and everything
-before the update is a pure function of the checkpoint of that step: so a run resumed there repeats it byte for byte.
+Read `fit` from top to bottom. What happens at a step comes in one order (save, evaluate, log, update), and all of it
+is a function of the checkpoint of that step: a run resumed there repeats it byte for byte.
 """
 
+import copy
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 from groundup import runs
 from groundup.config import Config
 from groundup.corpus import IGNORE, Batches, Tokenizer
+from groundup.errors import Stopped
 from groundup.evaluation import Scores, Windows, probe, score
 from groundup.events import Listener, Logged, Notice, Progress, Sampled, Saved
 from groundup.inference import SamplingSettings, generate
@@ -29,10 +31,13 @@ from groundup.training.optimizers import Optimizers, clip_gradients
 from groundup.training.schedules import multiplier
 from groundup.training.state import State, Sums
 
+SCALE_GROWTH = 2000  # finite steps after which the float16 loss scale doubles (Micikevicius et al. 2018, section 3.2)
+SCALE_START = 2.0**16
+
 
 @dataclass
 class Job:
-    """Everything `fit` works with."""
+    """Everything `fit` works with. In `config` every value is decided."""
 
     run: runs.Run
     config: Config
@@ -45,7 +50,7 @@ class Job:
     probes: Sequence[str]
     prompts: Sequence[str]
     byte_lengths: Tensor
-    """(V,) int64 on the CPU."""
+    """(V,) int64 on the CPU: bytes of each token."""
     compute: Compute
     horizon: Horizon
     metrics: Metrics
@@ -54,34 +59,205 @@ class Job:
 
 
 def fit(job: Job, state: State) -> str:
-    """Train from `state` until the horizon, the patience or bad numbers end it; return which.
+    """Train from `state` until the horizon, the patience or numbers that are not finite end it; return which.
 
-    Raises Stopped, with a checkpoint of the last finished step published, when `job.poll` does.
+    Raises Stopped, with the last finished step published as a checkpoint, when `job.poll` does.
     """
-    loss = job.compute.compile(_loss)
-    clock = _Clock(state.tokens)
-    last = (
-        -1 if state.step == 0 else state.step
-    )  # what was done at this step before a resume is done again below
-    try:
-        while True:
-            final = state.step >= job.horizon.total
-            evaluating = final or state.step % _decided(job.config.evaluation.every) == 0
-            if evaluating or state.step % _decided(job.config.checkpoint.every) == 0:
-                _save(job, state)
-            if state.step == 0:
-                state.window = _first_batch(job)
+    every = job.config.evaluation.every, job.config.checkpoint.every, job.config.training.log_every
+    evaluation_every, checkpoint_every, log_every = (step or 1 for step in every)
+    forward = job.compute.compile(loss_sums)
+    pace = _Pace(state)
+    while True:
+        # a checkpoint holds the run as it arrived at its step: what follows is done again on resume
+        arrived = copy.deepcopy(state)
+        final = state.step >= job.horizon.total
+        evaluating = final or state.step % evaluation_every == 0
+        try:
+            if evaluating or state.step % checkpoint_every == 0:
+                _save(job, arrived)
             validation = _evaluate(job, state, final) if evaluating else None
-            if evaluating or state.step % _decided(job.config.training.log_every) == 0:
-                _log(job, state, validation, clock)
-            if reason := _why_finished(job, state, final, evaluating):
+            if evaluating or state.step % log_every == 0:
+                _log(job, state, validation, pace)
+            if reason := _why_finished(job, state, final):
                 return reason
             job.horizon.correct(state.step)
-            last = state.step
-            _update(job, state, loss)
-            clock.tick(job, state)
-    except runs.Stopped:
-        if state.step > last >= 0 or state.step == 0:
-            pass
-        _save(job, state)
-        raise
+            _update(job, state, forward)
+        except Stopped:
+            _save(job, arrived)
+            raise
+        job.listen(Progress(state.step))
+
+
+def _update(job: Job, state: State, forward: Callable[..., tuple[Tensor, Tensor]]) -> None:
+    """One optimizer step on the batch of `state.step`; the state changes only when it is complete."""
+    config, sums = job.config, Sums()
+    if job.model.shape.dropout:
+        torch.manual_seed(derive(config.training.seed, "dropout", state.step))
+    inputs, targets = job.batches.at(state.step)
+    count = int((targets != IGNORE).sum())
+    for rows in torch.arange(len(inputs)).split(config.training.microbatch or len(inputs)):
+        job.poll()
+        with job.compute.autocast():
+            nll, correct = forward(job.model, inputs[rows].to(job.compute.device), targets[rows].to(job.compute.device))
+        (nll * (state.scale / count)).backward()
+        sums.add(Sums(nll.item(), int(correct), 0, 0))
+    sums.tokens, sums.bytes = count, int(job.byte_lengths[targets[targets != IGNORE]].sum())
+    if state.scale != 1.0:
+        for parameter in job.model.parameters():
+            assert parameter.grad is not None
+            parameter.grad.div_(state.scale)
+    norm = clip_gradients(job.model.parameters(), config.optimizer.clip).item()
+    finite = math.isfinite(norm) and math.isfinite(sums.nll)
+    if finite:
+        job.optimizers.step(_rate(job, state.step))
+    job.optimizers.zero_grad()
+
+    state.bad_steps = 0 if finite else state.bad_steps + 1
+    if finite:
+        state.window.add(sums)
+        state.grad_norm = norm
+    else:
+        sequences = [list(pair) for pair in job.batches.sequences(state.step)]
+        job.metrics.happened({"step": state.step, "event": "bad_step", "scale": state.scale, "sequences": sequences})
+    if job.compute.scales_loss:
+        _adjust_scale(state, finite)
+    state.tokens += count
+    state.step += 1
+
+
+def loss_sums(model: Transformer, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Inputs and targets (B, T) to the sum of -ln P(target) in nats and the number of targets predicted best."""
+    logits = model(inputs)  # (B, T, V)
+    nll = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum")
+    return nll, (logits.detach().argmax(-1) == targets).sum()
+
+
+def _evaluate(job: Job, state: State, final: bool) -> Scores | None:
+    """Score the validation split, record probes, draw samples at growing intervals, and point `best` at the best."""
+    scores = None
+    if job.validation is not None:
+        scores = score(
+            job.model,
+            job.validation,
+            eos_id=job.tokenizer.eos_id,
+            byte_lengths=job.byte_lengths,
+            compute=job.compute,
+            poll=job.poll,
+        )
+    improved = scores is not None and (state.best_loss is None or scores.loss < state.best_loss)
+    job.metrics.probes(state.step, probe(job.model, job.tokenizer, job.probes))
+    if final or state.evaluations & (state.evaluations - 1) == 0:  # the evaluations 0, 1, 2, 4, 8, ...
+        _draw_samples(job, state.step)
+    if scores is not None and improved:
+        state.best_step, state.best_loss, state.stale = state.step, scores.loss, 0
+    else:
+        state.stale += 1
+    if improved or scores is None:
+        runs.link_best(job.run.path, job.run.path / f"step-{state.step:08d}")
+    state.evaluations += 1
+    return scores
+
+
+def _draw_samples(job: Job, step: int) -> None:
+    settings = SamplingSettings(
+        temperature=job.config.samples.temperature,
+        top_k=job.config.samples.top_k,
+        max_new_tokens=job.config.samples.max_new_tokens,
+        seed=derive(job.config.training.seed, "samples", step) % 2**31,
+    )
+    for prompt, text in zip(job.prompts, generate(job.model, job.tokenizer, job.prompts, settings), strict=True):
+        job.metrics.sample(step, prompt, text.text)
+        job.listen(Sampled(step, prompt, text.text))
+
+
+def _log(job: Job, state: State, validation: Scores | None, pace: "_Pace") -> None:
+    """Make the entry of this step: the mean over every microbatch since the entry before."""
+    if state.step == 0:  # nothing was learned from yet: what the untrained model makes of the first batch
+        inputs, targets = job.batches.at(0)
+        with torch.no_grad(), job.compute.autocast():
+            nll, correct = loss_sums(job.model, inputs.to(job.compute.device), targets.to(job.compute.device))
+        scored = targets[targets != IGNORE]
+        window = Sums(nll.item(), int(correct), len(scored), int(job.byte_lengths[scored].sum()))
+    else:
+        window = state.window
+    if not window.tokens:  # every update since the entry before was skipped
+        return
+    train = window.scores()
+    entry = {
+        "step": state.step,
+        "epoch": job.batches.epoch(state.step),
+        "train_loss": train.loss,
+        "train_perplexity": train.perplexity,
+        "train_accuracy": train.accuracy,
+        "train_bits_per_byte": train.bits_per_byte,
+        "val_loss": validation.loss if validation else None,
+        "val_perplexity": validation.perplexity if validation else None,
+        "val_accuracy": validation.accuracy if validation else None,
+        "val_bits_per_byte": validation.bits_per_byte if validation else None,
+        # the rate of the update that led here; at step 0, of the one to come
+        "learning_rate": _rate(job, max(state.step - 1, 0)) * (job.config.optimizer.learning_rate or 0.0),
+        "grad_norm": state.grad_norm,
+        "tokens": state.tokens,
+    }
+    state.window = Sums()
+    job.metrics.entry(entry)
+    job.listen(Logged(entry, pace.rates(state, job.horizon.total), job.horizon.total))
+
+
+def _save(job: Job, state: State) -> None:
+    began = time.monotonic()
+    job.metrics.sync()
+    path = runs.publish(job.run.path, state.step, writer(job.model, job.tokenizer, job.optimizers, state))
+    every = (job.config.evaluation.every or 1, job.config.checkpoint.every or 1)
+    runs.prune(
+        job.run.path,
+        keep=job.config.checkpoint.keep,
+        spare={0, state.best_step or 0},
+        every=lambda step: any(step % interval == 0 for interval in every),
+    )
+    seconds = time.monotonic() - began
+    job.metrics.event("saved", step=state.step, seconds=round(seconds, 3))
+    job.listen(Saved(state.step, path, seconds))
+
+
+def _why_finished(job: Job, state: State, final: bool) -> str | None:
+    training = job.config.training
+    if state.bad_steps >= training.max_bad_steps:
+        job.listen(Notice(f"{state.bad_steps} steps in a row had a loss or gradient that is not finite", "error"))
+        return "not finite"
+    if final:
+        return "complete"
+    if training.patience and state.stale >= training.patience:
+        return "early stopping"
+    return None
+
+
+def _rate(job: Job, step: int) -> float:
+    return multiplier(job.config.schedule, step, job.horizon.entries, job.config.schedule.warmup or 0)
+
+
+def _adjust_scale(state: State, finite: bool) -> None:
+    """Dynamic loss scaling: halve when a step overflowed, double after SCALE_GROWTH steps that did not."""
+    state.scale_streak = state.scale_streak + 1 if finite else 0
+    if not finite and state.scale > 1.0:
+        state.scale /= 2
+        state.bad_steps = 0  # an overflow of the scale is not the data's fault
+    elif state.scale_streak == SCALE_GROWTH:
+        state.scale, state.scale_streak = state.scale * 2, 0
+
+
+class _Pace:
+    """What the clock says of this process's training."""
+
+    def __init__(self, state: State) -> None:
+        self._began, self._step, self._tokens = time.monotonic(), state.step, state.tokens
+
+    def rates(self, state: State, total: int) -> dict[str, float]:
+        seconds = max(time.monotonic() - self._began, 1e-9)
+        steps, tokens = state.step - self._step, state.tokens - self._tokens
+        return {
+            "seconds": seconds,
+            "tokens_per_second": tokens / seconds,
+            "tokens_this_run": tokens,
+            "eta_seconds": seconds / steps * (total - state.step) if steps else 0.0,
+        }

@@ -1,0 +1,11 @@
+"""Documents become a corpus: deduplicated, split by document, tokenized, sharded; and batches in a known order.
+
+`prepare_corpus` writes the directory, `Corpus` opens it, `Batches` deals training batches from it.
+"""
+
+from groundup.corpus.batches import IGNORE, Batches
+from groundup.corpus.corpus import Corpus, is_corpus
+from groundup.corpus.prepare import prepare_corpus
+from groundup.corpus.tokenizer import END_OF_TEXT, Tokenizer
+
+__all__ = ["END_OF_TEXT", "IGNORE", "Batches", "Corpus", "Tokenizer", "is_corpus", "prepare_corpus"]

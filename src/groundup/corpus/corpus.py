@@ -1,0 +1,71 @@
+"""A prepared corpus on disk, opened."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from groundup.corpus.shards import TokenStream
+from groundup.corpus.tokenizer import Tokenizer
+from groundup.errors import UserError
+from groundup.runs import read_journal, read_json
+
+CORPUS_VERSION = 1
+
+
+def is_corpus(path: Path) -> bool:
+    """Whether `path` is a directory that `groundup prepare` made."""
+    return (path / "manifest.json").is_file() and (path / "tokenizer.json").is_file()
+
+
+@dataclass
+class Corpus:
+    """The directory of a prepared corpus. Raises UserError naming what is missing or damaged when it is read."""
+
+    path: Path
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """Counts, notes, fingerprint and shards."""
+        manifest = read_json(self.path / "manifest.json")
+        if not isinstance(manifest, dict) or manifest.get("version") != CORPUS_VERSION:
+            raise UserError("is not a corpus of this version of groundup", where=self.path / "manifest.json", fix="run `groundup prepare` again")
+        return manifest
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer the corpus was encoded with."""
+        return Tokenizer.load(self.path / "tokenizer.json")
+
+    @cached_property
+    def train(self) -> TokenStream:
+        """The training tokens."""
+        return self._stream("train")
+
+    @cached_property
+    def validation(self) -> TokenStream:
+        """The held-out tokens; length 0 when nothing was held out."""
+        return self._stream("validation")
+
+    def validation_documents(self) -> list[np.ndarray]:
+        """The tokens of each held-out document, int64, without end-of-text tokens."""
+        return [self.validation.document(n) for n in range(len(self.validation.document_ends))]
+
+    def held_out_texts(self, limit: int) -> list[str]:
+        """The texts of the first `limit` held-out documents, or of the first training ones when none is held out."""
+        stream = self.validation if len(self.validation) else self.train
+        count = min(limit, len(stream.document_ends))
+        return [self.tokenizer.decode(stream.document(n).tolist()) for n in range(count)]
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """One row for every file and archive member: read, skipped or failed, with why."""
+        return list(read_journal(self.path / "ledger.jsonl"))
+
+    def _stream(self, split: str) -> TokenStream:
+        shards = [self.path / name for name in self.manifest["shards"] if name.startswith(f"{split}-")]
+        for shard in shards:
+            if not shard.is_file() or not shard.with_suffix(".index").is_file():
+                raise UserError("a shard of the corpus is missing", where=shard, fix="prepare the corpus again")
+        return TokenStream(shards, self.tokenizer.dtype, self.tokenizer.vocab_size)

@@ -1,0 +1,102 @@
+"""Tokens on disk: `NAME-00000.ds` holds raw little-endian ids, `NAME-00000.index` the uint64 end of each document.
+
+The layout is datatrove's, so that corpora made on a cluster can be trained on. Each document ends with the
+end-of-text token.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from groundup.errors import UserError
+
+SHARD_TOKENS = 100_000_000
+
+
+class ShardWriter:
+    """Writes one split's documents into shards of about SHARD_TOKENS tokens."""
+
+    def __init__(self, directory: Path, name: str, dtype: np.dtype, eos_id: int, shard_tokens: int = SHARD_TOKENS) -> None:
+        self.directory, self.name, self.dtype, self.shard_tokens = directory, name, dtype, shard_tokens
+        self.tokens = 0
+        self._eos = np.array([eos_id], dtype)
+        self._ends: list[int] = []
+        self._number = -1
+        self._file = None
+        self._next()
+
+    def add(self, tokens: np.ndarray) -> None:
+        """Append one document, shape (n,), and its end-of-text token."""
+        if self._here >= self.shard_tokens:
+            self._next()
+        assert self._file is not None
+        self._file.write(tokens.astype(self.dtype, copy=False).tobytes())
+        self._file.write(self._eos.tobytes())
+        self._here += len(tokens) + 1
+        self.tokens += len(tokens) + 1
+        self._ends.append(self._here)
+
+    def close(self) -> None:
+        """Finish the last shard."""
+        assert self._file is not None
+        self._file.close()
+        np.array(self._ends, "<u8").tofile(self._path("index"))
+
+    def _next(self) -> None:
+        if self._file is not None:
+            self.close()
+        self._number += 1
+        self._here, self._ends = 0, []
+        self._file = self._path("ds").open("wb")
+
+    def _path(self, suffix: str) -> Path:
+        return self.directory / f"{self.name}-{self._number:05d}.{suffix}"
+
+
+class TokenStream:
+    """The concatenated tokens of one split, memory-mapped."""
+
+    def __init__(self, shards: Sequence[Path], dtype: np.dtype, vocab_size: int) -> None:
+        self._maps: list[np.ndarray] = []
+        self._shards = list(shards)
+        self._vocab_size = vocab_size
+        ends, offset = [np.zeros(0, np.int64)], 0
+        for path in shards:
+            size = path.stat().st_size
+            if size % dtype.itemsize:
+                raise UserError("is damaged: its size is not a whole number of tokens", where=path, fix="prepare the corpus again")
+            tokens = np.memmap(path, dtype, mode="r") if size else np.zeros(0, dtype)
+            index = np.fromfile(path.with_suffix(".index"), "<u8").astype(np.int64)
+            if len(tokens) != (index[-1] if len(index) else 0) or np.any(np.diff(index, prepend=0) <= 0):
+                raise UserError("does not match its index", where=path, fix="prepare the corpus again")
+            self._maps.append(tokens)
+            ends.append(index + offset)
+            offset += len(tokens)
+        self._starts = np.cumsum([0, *(len(tokens) for tokens in self._maps)])
+        self.document_ends = np.concatenate(ends)
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def read(self, start: int, count: int) -> np.ndarray:
+        """(count,) int64: tokens from `start`, going round at the end; raises UserError naming a damaged shard."""
+        parts, total = [], len(self)
+        while count > 0:
+            start %= total
+            shard = int(np.searchsorted(self._starts, start, side="right")) - 1
+            offset = start - int(self._starts[shard])
+            part = self._maps[shard][offset : offset + count].astype(np.int64)
+            if part.max(initial=0) >= self._vocab_size:
+                raise UserError(
+                    f"holds token {part.max()}, outside the vocabulary of {self._vocab_size}", where=self._shards[shard],
+                    fix="the shard is damaged: prepare the corpus again",
+                )
+            parts.append(part)
+            start, count = start + len(part), count - len(part)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def document(self, number: int) -> np.ndarray:
+        """(n,) int64: the tokens of one document, without its end-of-text token."""
+        start = int(self.document_ends[number - 1]) if number else 0
+        return self.read(start, int(self.document_ends[number]) - start - 1)

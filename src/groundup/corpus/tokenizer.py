@@ -1,0 +1,159 @@
+"""Text to token ids and back, exactly: byte-level BPE trained on the corpus, or the bytes themselves.
+
+The split pattern is Qwen2's, so that transformers, llama.cpp and Ollama recognize the tokenizer; there is no
+normalizer, so every string round-trips (design.md, decision 4).
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer as Backend
+
+from groundup.errors import UserError
+
+END_OF_TEXT = "<|endoftext|>"
+QWEN2_SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+SAMPLE_BYTES = 10_000_000
+PIECE = 65_536  # characters encoded at once: bounds memory on documents of one line
+
+
+class Tokenizer:
+    """A byte-level tokenizer; `<|endoftext|>` is its only special token, and text that spells it stays text."""
+
+    def __init__(self, backend: Backend) -> None:
+        # the spelling of a special token inside a document is text, never the token (fault 34)
+        backend.encode_special_tokens = True
+        self._backend = backend
+        eos = backend.token_to_id(END_OF_TEXT)
+        if eos is None:
+            raise ValueError(f"no {END_OF_TEXT} token")
+        self.eos_id: int = eos
+        self.vocab_size: int = backend.get_vocab_size(with_added_tokens=True)
+        unicode_to_byte = {character: byte for byte, character in _byte_alphabet().items()}
+        self._bytes = [b""] * self.vocab_size
+        for token, index in backend.get_vocab(with_added_tokens=True).items():
+            if index != eos:
+                self._bytes[index] = bytes(unicode_to_byte[character] for character in token)
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocab_size: int) -> "Tokenizer":
+        """Byte-level BPE of at most `vocab_size` entries learned from `texts` (fewer when they hold no more pairs)."""
+        backend = _backend(models.BPE())
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocab_size,
+            special_tokens=[AddedToken(END_OF_TEXT, special=True)],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        backend.train_from_iterator(texts, trainer)
+        return cls(backend)
+
+    @classmethod
+    def bytes(cls) -> "Tokenizer":
+        """One token for each of the 256 bytes."""
+        alphabet = sorted(_byte_alphabet().values())
+        vocab = {END_OF_TEXT: 0, **{character: index for index, character in enumerate(alphabet, 1)}}
+        backend = _backend(models.BPE(vocab=vocab, merges=[]))
+        backend.add_special_tokens([AddedToken(END_OF_TEXT, special=True)])
+        return cls(backend)
+
+    @classmethod
+    def load(cls, path: Path) -> "Tokenizer":
+        """The tokenizer of a tokenizer.json; raises UserError naming the file when it is not one of ours."""
+        try:
+            return cls(Backend.from_str(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise UserError("the tokenizer is missing", where=path) from None
+        except Exception as error:  # the library raises bare Exception
+            raise UserError(f"is not a byte-level tokenizer of groundup: {error}", where=path) from None
+
+    def to_json(self) -> str:
+        """The content of tokenizer.json, readable by the `tokenizers` and `transformers` libraries."""
+        return self._backend.to_str(pretty=True)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of `text`; nothing is added."""
+        return [index for piece in _pieces(text) for index in self._backend.encode(piece, add_special_tokens=False).ids]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Token ids of each text, on all cores; equal to `encode` of each."""
+        pieces = [(number, piece) for number, text in enumerate(texts) for piece in _pieces(text)]
+        encoded = self._backend.encode_batch_fast([piece for _, piece in pieces], add_special_tokens=False)
+        parts: list[list[list[int]]] = [[] for _ in texts]
+        for (number, _), encoding in zip(pieces, encoded, strict=True):
+            parts[number].append(encoding.ids)
+        dtype = self.dtype
+        return [np.concatenate([np.asarray(ids, dtype=dtype) for ids in part]) if part else np.empty(0, dtype) for part in parts]
+
+    def decode_bytes(self, ids: Iterable[int]) -> "bytes_":
+        """The bytes that `ids` stand for; special tokens and padding rows stand for none."""
+        table = self._bytes
+        return b"".join(table[index] for index in ids if index < len(table))
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of `ids`; bytes that are not UTF-8 become U+FFFD."""
+        return self.decode_bytes(ids).decode("utf-8", errors="replace")
+
+    def byte_lengths(self, rows: int) -> np.ndarray:
+        """(rows,) int64: how many bytes each id stands for; `rows` may exceed the vocabulary (padding rows: 0)."""
+        lengths = np.zeros(rows, dtype=np.int64)
+        lengths[: self.vocab_size] = [len(token) for token in self._bytes]
+        return lengths
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The smallest little-endian integer that holds every id."""
+        return np.dtype("<u2") if self.vocab_size <= 65_536 else np.dtype("<u4")
+
+
+bytes_ = bytes  # `Tokenizer.bytes` hides the builtin inside the class
+
+
+def vocabulary_rule(text_bytes: int) -> tuple[str, int, str]:
+    """(tokenizer, vocabulary size, reason) for a corpus of `text_bytes` bytes of training text.
+
+    The size is the power of two nearest to the square root of the bytes, within 512 and 32,768: 1 MB gives 1,024
+    and 100 MB gives 8,192, near what llama2.c (4,096 on its stories) and nanochat (32,768 on billions) settled on.
+    """
+    if text_bytes < 65_536:
+        return "bytes", 257, f"{text_bytes:,} bytes of text are too few to learn longer tokens from"
+    size = 2 ** round(np.log2(text_bytes) / 2)
+    size = int(min(max(size, 512), 32_768))
+    return "bpe", size, f"power of two nearest to the square root of {text_bytes:,} bytes, within 512 and 32,768"
+
+
+def _backend(model: models.BPE) -> Backend:
+    backend = Backend(model)
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(QWEN2_SPLIT), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    backend.decoder = decoders.ByteLevel()
+    return backend
+
+
+def _byte_alphabet() -> dict[int, str]:
+    """GPT-2's printable character for each byte: itself where printable Latin-1, else from U+0100 on."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in set(printable)]
+    return {byte: chr(byte) for byte in printable} | {byte: chr(256 + n) for n, byte in enumerate(others)}
+
+
+def _pieces(text: str) -> list[str]:
+    """`text` in pieces of at most PIECE characters, cut after a newline where there is one in the second half."""
+    pieces, start = [], 0
+    while len(text) - start > PIECE:
+        newline = text.rfind("\n", start + PIECE // 2, start + PIECE)
+        end = newline + 1 if newline >= 0 else start + PIECE
+        pieces.append(text[start:end])
+        start = end
+    if start < len(text):
+        pieces.append(text[start:])
+    return pieces

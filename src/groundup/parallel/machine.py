@@ -1,0 +1,55 @@
+"""What machine this is."""
+
+import os
+import platform
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+
+def usable_cores() -> int:
+    """Physical cores this process may run on; OMP_NUM_THREADS is a ceiling."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    physical = psutil.cpu_count(logical=False) or allowed
+    cores = min(allowed, physical)
+    ceiling = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    return max(1, min(cores, int(ceiling))) if ceiling.isdigit() and int(ceiling) else cores
+
+
+@cache
+def processor_flags() -> frozenset[str]:
+    """Instruction sets as Linux names them; empty elsewhere."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return frozenset()
+    lines = [line for line in text.splitlines() if line.startswith(("flags", "Features"))]
+    return frozenset(lines[0].partition(":")[2].split()) if lines else frozenset()
+
+
+def computes_in_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 matrices faster than float32 ones (and not by emulation)."""
+    return bool({"avx512_bf16", "amx_bf16", "bf16"} & processor_flags())
+
+
+def describe_machine() -> dict[str, Any]:
+    """Facts for run.json: what results may depend on."""
+    packages = ("groundup", "torch", "numpy", "tokenizers", "safetensors")
+    name = platform.processor() or platform.machine()
+    try:
+        models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+        name = models[0].partition(":")[2].strip() if models else name
+    except OSError:
+        pass
+    return {
+        "processor": name,
+        "cores": usable_cores(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "system": platform.platform(),
+        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}},
+    }

@@ -1,0 +1,79 @@
+"""How fast this machine is: matrix products for a first guess, real training steps for the plan."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+
+from groundup.corpus import IGNORE, Batches
+from groundup.model import Transformer
+from groundup.parallel import Compute
+from groundup.training import Optimizers, clip_gradients, loss_sums
+
+TRAINING_SHARE = 0.4  # of the matrix-product rate that a small model's training step reaches
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds of one training step and of scoring one validation token."""
+
+    step_seconds: float
+    score_seconds: float
+
+
+def matrix_flops_per_second(compute: Compute, seconds: float = 0.25) -> float:
+    """Floating-point operations per second of 512-wide matrix products on this device and precision."""
+    a = torch.randn(1024, 512, device=compute.device, dtype=compute.precision)
+    b = torch.randn(512, 512, device=compute.device, dtype=compute.precision)
+    for _ in range(3):
+        a @ b
+    count, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        for _ in range(10):
+            c = a @ b
+        c.sum().item()  # waits for devices that run ahead
+        count += 10
+    return count * 2 * 1024 * 512 * 512 / (time.perf_counter() - began)
+
+
+def calibrate(
+    model: Transformer,
+    optimizers: Optimizers,
+    batches: Batches,
+    microbatch: int,
+    compute: Compute,
+    *,
+    seconds: float,
+    poll: Callable[[], None] = lambda: None,
+) -> Pace:
+    """Time real steps for about `seconds` (two at least, after one that is not counted) and one scored batch.
+
+    It changes the weights and the optimizer: initialize both again afterwards.
+    """
+    forward = compute.compile(loss_sums)
+    times, step, began = [], 0, time.perf_counter()
+    while step < 3 or time.perf_counter() - began < seconds:
+        start = time.perf_counter()
+        inputs, targets = batches.at(step)
+        count = int((targets != IGNORE).sum())
+        for rows in torch.arange(len(inputs)).split(microbatch):
+            poll()
+            with compute.autocast():
+                nll, _ = forward(model, inputs[rows].to(compute.device), targets[rows].to(compute.device))
+            (nll / count).backward()
+        clip_gradients(model.parameters(), 1.0).item()
+        optimizers.step(1e-3)
+        optimizers.zero_grad()
+        if step:
+            times.append(time.perf_counter() - start)
+        step += 1
+        if step == 1:
+            began = time.perf_counter()  # the first step pays for compiling and for memory
+    inputs, targets = batches.at(0)
+    inputs, targets = inputs[:microbatch].to(compute.device), targets[:microbatch].to(compute.device)
+    start = time.perf_counter()
+    with torch.no_grad(), compute.autocast():
+        loss_sums(model, inputs, targets)[0].item()
+    return Pace(median(times), (time.perf_counter() - start) / inputs.numel())
