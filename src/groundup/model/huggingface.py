@@ -140,7 +140,7 @@ def load_shape(directory: Path) -> ModelShape:
     config = _read_json(file)
     arch = config.get("model_type")
     names = config.get("architectures")
-    if not isinstance(arch, str) or arch not in _CLASSES or names != [_CLASSES[arch]]:
+    if arch not in tuple(_CLASSES) or names != [_CLASSES[arch]]:
         raise UserError(
             f"architecture {names} with model_type {arch!r} is not known",
             where=file,

@@ -1,0 +1,10 @@
+"""A trained model writes: prompts to texts, in batches, streamed, from seeded draws.
+
+`chat` is a talk with it in the terminal.
+"""
+
+from groundup.inference.chat import chat
+from groundup.inference.generate import Generation, generate
+from groundup.inference.sampling import SamplingSettings, choose, probabilities
+
+__all__ = ["Generation", "SamplingSettings", "chat", "choose", "generate", "probabilities"]

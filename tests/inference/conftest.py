@@ -1,0 +1,6 @@
+"""Makes `models` importable: test folders are not packages."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
