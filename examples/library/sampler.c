@@ -8,7 +8,7 @@
 
 typedef struct {
     int id;
-    double p; /* a logit first, a probability afterwards */
+    double p; /* a logit first, its weight afterward */
 } Candidate;
 
 /* xorshift64*: small, seedable and the same on every machine, which rand() is not. */
