@@ -196,9 +196,10 @@ def _plateau(train: Points, val: Points) -> Verdict | None:
 def _healthy(train: Points, val: Points) -> Verdict:
     best_step, best = _best(val)
     gap = val[-1][1] - _final(train)
+    side = "above" if gap >= 0 else "below"
     evidence = (
         f"training loss fell from {train[0][1]:.2f} to {_final(train):.2f} and validation "
-        f"from {val[0][1]:.2f} to {val[-1][1]:.2f} ({abs(gap):.2f} {'above' if gap >= 0 else 'below'} training); "
+        f"from {val[0][1]:.2f} to {val[-1][1]:.2f} ({abs(gap):.2f} {side} training); "
         f"best {best:.2f} at step {best_step:,}"
     )
     if gap < -_GAP:

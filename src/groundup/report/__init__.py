@@ -1,0 +1,40 @@
+"""The report room listens to events and reads a run directory's files: terminal view, plots, summary, page.
+
+It computes nothing about the model, and importing it loads neither matplotlib nor rich.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from groundup.report.progress import ProgressLog, plain_line
+from groundup.report.terminal import terminal_listener
+from groundup.report.terminal_curve import terminal_curve
+
+if TYPE_CHECKING:
+    from groundup.report.curves import draw_loss_by_epoch, draw_training_curve
+    from groundup.report.page import write_report
+    from groundup.report.summary import summarize
+
+_LATER = {
+    "draw_loss_by_epoch": "curves",
+    "draw_training_curve": "curves",
+    "summarize": "summary",
+    "write_report": "page",
+}
+
+__all__ = [
+    "ProgressLog",
+    "draw_loss_by_epoch",
+    "draw_training_curve",
+    "plain_line",
+    "summarize",
+    "terminal_curve",
+    "terminal_listener",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)

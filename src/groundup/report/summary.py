@@ -1,0 +1,196 @@
+"""The end of a run on one screen: what was trained, how well, against what, and what to type next."""
+
+import shlex
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Group
+from rich.text import Text
+
+from groundup.report.run_files import RunFiles, read_run
+from groundup.report.terminal_curve import terminal_curve
+from groundup.report.wording import clean, duration, finite, number, percent, shorten, size, whole
+
+ARTIFACTS = (
+    ("report.html", "the whole story on one page"),
+    ("training_curve.png", "loss and learning rate over steps"),
+    ("loss_by_epoch.png", "loss by epoch"),
+    ("training_metrics.json", "the figures behind the plots"),
+    ("samples.jsonl", "texts drawn while training"),
+    ("progress.log", "one line per logged step"),
+    ("config.toml", "the resolved configuration; valid as --config"),
+    ("corpus/ledger.jsonl", "what became of every file"),
+)
+
+
+def summarize(run_dir: Path, width: int = 100) -> str:
+    """The summary of a run directory as plain text of about `width` columns; what is missing is left out."""
+    return "\n".join(line.plain.rstrip() for line in _lines(read_run(run_dir), width)) + "\n"
+
+
+def summary(run_dir: Path, width: int = 100) -> Group:
+    """The same, for a rich console."""
+    return Group(*_lines(read_run(run_dir), width))
+
+
+def plan_rows(files: RunFiles) -> list[tuple[str, str, str]]:
+    """(quantity, planned, actual) where at least one of them is known."""
+    plan, actual = files.section("plan"), files.section("actual")
+    rows = []
+    for key, label, write in (
+        ("steps", "steps", whole),
+        ("tokens", "training tokens", whole),
+        ("epochs", "epochs", lambda v: number(v, 2)),
+        ("minutes", "minutes", lambda v: number(v, 1)),
+        ("memory_bytes", "memory", size),
+        ("tokens_per_second", "tokens per second", whole),
+        ("reading_seconds", "time reading", duration),
+        ("training_seconds", "time training", duration),
+    ):
+        if finite(plan.get(key)) or finite(actual.get(key)):
+            rows.append((label, write(plan.get(key)), write(actual.get(key))))
+    return rows
+
+
+def baseline_rows(files: RunFiles) -> list[tuple[str, str, str]]:
+    """(name, bits per byte, loss in nats per token) of the baselines and, last, the model."""
+    return [
+        (name, number(row.get("bits_per_byte")), number(row.get("loss")))
+        for name, row in files.baselines().items()
+    ]
+
+
+def loss_rows(files: RunFiles) -> list[tuple[str, str, str, str]]:
+    """("training" or "validation", initial, final, best with its step)."""
+    rows = []
+    for name, key in (("training", "train_loss"), ("validation", "val_loss")):
+        losses = files.losses(key)
+        if losses:
+            best = f"{number(losses['best'])} at step {whole(losses['best_step'])}"
+            rows.append((name, number(losses["initial"]), number(losses["final"]), best))
+    return rows
+
+
+def best_checkpoint(files: RunFiles) -> Path | None:
+    """Where the checkpoint with the lowest validation loss lies."""
+    name = files.section("best").get("checkpoint")
+    return files.root / str(name) if name else None
+
+
+def next_commands(root: Path) -> list[str]:
+    """Commands to type next, ready to paste into a shell."""
+    run = shlex.quote(str(root))
+    return [
+        f'groundup generate {run} --prompt "Once upon a time"',
+        f"groundup chat {run}",
+        f"groundup evaluate {run}",
+    ]
+
+
+def status_text(files: RunFiles) -> str:
+    """`finished: all 6,000 steps are done`."""
+    status, reason = files.run.get("status"), files.run.get("stop_reason")
+    return f"{clean(status or 'unknown state')}{f': {clean(reason)}' if reason else ''}"
+
+
+def _lines(files: RunFiles, width: int) -> Iterator[Text]:
+    plan, actual, corpus = files.section("plan"), files.section("actual"), files.section("corpus")
+    yield Text.assemble((f"Run {clean(files.root)}", "bold"), "  ", (status_text(files), "dim"))
+
+    last = files.entries[-1] if files.entries else {}
+    facts = [
+        ("steps", whole(actual.get("steps", last.get("step")))),
+        ("parameters", whole(plan.get("parameters"))),
+        ("tokens", whole(actual.get("tokens", last.get("tokens")))),
+        ("files", whole(corpus.get("files"))),
+        ("vocabulary", whole(corpus.get("vocab_size"))),
+    ]
+    yield from _facts([(label, value) for label, value in facts if value != "–"])
+
+    if losses := loss_rows(files):
+        yield from _heading("Loss (nats per token)")
+        yield from _table([("", "initial", "final", "best"), *losses], right=(1, 2))
+    if best := best_checkpoint(files):
+        yield Text.assemble(("  best checkpoint  ", "dim"), str(best))
+    scores = files.section("final").get("validation")
+    if isinstance(scores, dict):
+        figures = (("perplexity", 1), ("accuracy", 3), ("bits_per_byte", 3))
+        shown = ", ".join(
+            f"{key.replace('_', ' ')} {number(scores.get(key), digits)}" for key, digits in figures
+        )
+        yield Text.assemble(
+            ("  validation       ", "dim"), f"{shown} over {whole(scores.get('tokens'))} tokens"
+        )
+
+    if len(files.entries) > 1:
+        yield Text("")
+        for line in terminal_curve(files.entries, min(width, 80), 14, color=True).split("\n"):
+            yield Text("  ") + Text.from_ansi(line)
+    if verdict := files.verdict():
+        yield from _heading(f"Verdict: {clean(verdict.reading)}")
+        for text in (verdict.evidence, verdict.advice):
+            for line in textwrap.wrap(
+                clean(text), max(width - 2, 20), break_long_words=False, break_on_hyphens=False
+            ):
+                yield Text(f"  {line}")
+
+    if baselines := baseline_rows(files):
+        yield from _heading("Against the baselines (lower is better)")
+        yield from _table([("", "bits per byte", "loss"), *baselines], right=(1, 2))
+
+    if pairs := files.before_after():
+        yield from _heading("Likeliest next tokens, untrained and trained")
+        for prompt, before, after in pairs:
+            yield Text(f"  {shorten(prompt, width - 4)}", style="bold")
+            for label, tops in (("before", before), ("after ", after)):
+                yield Text.assemble((f"    {label}  ", "dim"), shorten(_tops_text(tops), max(width - 12, 20)))
+    if files.samples:
+        yield from _heading(f"Samples at step {whole(files.samples[-1].get('step'))}")
+        for sample in _last_samples(files.samples):
+            text = shorten(sample.get("text", ""), 4 * width)
+            for i, line in enumerate(
+                textwrap.wrap(f"{shorten(sample.get('prompt', ''), width)} │{text}", width - 4)
+            ):
+                yield Text(f"{'  ' if i == 0 else '    '}{line}")
+
+    if rows := plan_rows(files):
+        yield from _heading("Plan and actual")
+        yield from _table([("", "planned", "actual"), *rows], right=(1, 2))
+    made = [(str(files.root / name), meaning) for name, meaning in ARTIFACTS if (files.root / name).exists()]
+    if made:
+        yield from _heading("Files")
+        yield from _table(made, right=())
+    yield from _heading("Next")
+    for command in next_commands(files.root):
+        yield Text(f"  {command}", style="cyan")
+
+
+def _last_samples(samples: Sequence[dict]) -> list[dict]:
+    return [sample for sample in samples if sample.get("step") == samples[-1].get("step")][:4]
+
+
+def _tops_text(tops: Sequence[tuple[str, float]]) -> str:
+    return "  ".join(f"{token!r} {percent(probability)}" for token, probability in tops)
+
+
+def _heading(text: str) -> Iterator[Text]:
+    yield Text("")
+    yield Text(text, style="bold")
+
+
+def _facts(facts: Sequence[tuple[str, str]]) -> Iterator[Text]:
+    if facts:
+        yield Text.assemble(
+            "  ", *(part for label, value in facts for part in ((f"{label} ", "dim"), f"{value}   "))
+        )
+
+
+def _table(rows: Sequence[Sequence[str]], right: Sequence[int]) -> Iterator[Text]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for number_of_row, row in enumerate(rows):
+        cells = [
+            cell.rjust(w) if i in right else cell.ljust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield Text("  " + "   ".join(cells), style="dim" if number_of_row == 0 and not row[0] else "")
