@@ -1,0 +1,9 @@
+"""Files in, documents out: text, code, web pages, Word, PDF, scans, tables and archives become `Document`s.
+
+Untrusted files are parsed in limited child processes, and every file is accounted for by a `FileRecord`."""
+
+from groundup.documents.document import Document, FileRecord, Limits
+from groundup.documents.files import find_files
+from groundup.documents.read import read_documents
+
+__all__ = ["Document", "FileRecord", "Limits", "find_files", "read_documents"]

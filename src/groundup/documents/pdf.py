@@ -1,0 +1,228 @@
+"""PDF files: the text layer with its paragraphs and the indentation of code; pages that are scans by OCR."""
+
+import ctypes
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from groundup.documents import ocr
+from groundup.documents.document import Document
+from groundup.documents.encoding import clean
+from groundup.documents.pages import join_pages, strip_running_heads
+from groundup.documents.reading import Reading, Unreadable
+
+_SCAN_DPI = 200
+_SCAN_PIXELS = 25e6  # a page may say it is a kilometer wide
+_SCAN_CHARACTERS = 32  # a page with fewer, and with an image over 30% of it, is a scan
+_SCAN_SHARE = 0.3
+_COPY_ALLOWED = 1 << 4  # PDF 32000-1, table 22, bit 5
+
+_HYPHENS = "\x02\ufffe\xad"  # PDFium's marks for the hyphen of a word broken at a line's end
+_LINES = re.compile(f"(\r\n|(?<=[{_HYPHENS}]))")
+_BROKEN_WORD = re.compile(rf"(\w?)[{_HYPHENS}](?:\n{{1,2}} *(\S+)( |\n{{0,2}})|(?=(\w?)))")
+_LEADERS = re.compile(r"(?:[ \t]?[.·…]){5,}[ \t]*")
+_LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
+_MONOSPACED = re.compile(
+    rb"mono|courier|consol|typewriter|menlo|inconsolata|cmtt|sftt|lmtt|nimbusmon|code", re.I
+)
+_UNMAPPED = re.compile("[\ue000-\uf8ff\ufffd]")
+
+
+@dataclass(slots=True)
+class _Line:
+    text: str
+    x: float
+    y: float
+    end: float
+    size: float
+    advance: float
+    """Width of a character in points if the line begins in a monospaced font, else 0."""
+
+
+def read_pdf(reading: Reading) -> Iterator[Document]:
+    """One document with its pages. Raises Unreadable for damaged and password-protected files.
+
+    A file whose owner forbids copying opens without a password and is read; the notes say so."""
+    import pypdfium2
+    from pypdfium2 import raw
+
+    try:
+        pdf = pypdfium2.PdfDocument(reading.seekable())
+    except pypdfium2.PdfiumError as error:
+        if "assword" in str(error):
+            raise Unreadable(
+                "it is protected by a password; remove it (qpdf --decrypt) and read again"
+            ) from None
+        raise Unreadable(f"damaged, or not a PDF: {error}") from None
+    if raw.FPDF_GetSecurityHandlerRevision(pdf) >= 0 and not raw.FPDF_GetDocPermissions(pdf) & _COPY_ALLOWED:
+        reading.notes.append("its owner forbids copying; it was read")
+    pages: list[list[_Line] | str] = []
+    missing: list[str] = []
+    damaged: list[str] = []
+    characters = 0
+    for index in range(len(pdf)):
+        if reading.out_of_time():
+            reading.notes.append(f"stopped after {index} of {len(pdf)} pages: out of time")
+            break
+        try:
+            page = pdf[index]
+            lines = _lines(page)
+            if not _is_scan(page, lines):
+                pages.append(lines)
+            elif not reading.ocr or not ocr.find_engine():
+                pages.append(lines)
+                missing.append(str(index + 1))
+            else:
+                pages.append(_recognize(page))
+                reading.reader = "pdf+ocr"
+            page.close()
+        except pypdfium2.PdfiumError:
+            pages.append("")
+            damaged.append(str(index + 1))
+        reading.pages += 1
+        last = pages[-1]
+        characters += len(last) if isinstance(last, str) else sum(len(line.text) for line in last)
+        if characters > reading.limits.text_bytes:
+            reading.notes.append(f"stopped after {index + 1} of {len(pdf)} pages: too much text")
+            break
+        reading.tick()
+    pdf.close()
+    if damaged:
+        reading.notes.append(f"damaged pages: {_few(damaged)}")
+    if missing:
+        why = ocr.HOW_TO_GET if reading.ocr else "OCR is off"
+        reading.notes.append(f"scanned pages were left out: {_few(missing)}; {why}")
+    leading = _leading([page for page in pages if not isinstance(page, str)])
+    texts = [page if isinstance(page, str) else clean(_layout(page, leading)) for page in pages]
+    text, starts = join_pages(strip_running_heads(texts))
+    if damaged and not text.strip():
+        raise Unreadable("no page could be read")
+    if text.strip():
+        yield Document(text, reading.source, reading.media_type, starts)
+
+
+def _lines(page: Any) -> list[_Line]:
+    from pypdfium2 import raw
+
+    text_page = page.get_textpage()
+    text = text_page.get_text_range()
+    x, y, end, following, unused = (ctypes.c_double() for _ in range(5))
+    name, flags = ctypes.create_string_buffer(128), ctypes.c_int()
+    lines = []
+    at = 0
+    for part in _LINES.split(text):
+        # Positions are those of UTF-16 units, of which letters beyond the first plane take two.
+        start, at = (
+            at,
+            at + (len(part) if part.isascii() else len(part.encode("utf-16-le", "surrogatepass")) // 2),
+        )
+        if not part.strip():
+            continue
+        first, last = start + len(part) - len(part.lstrip()), start + len(part.rstrip()) - 1
+        # The middle, because a line may begin with a superscript.
+        middle = (first + last) // 2
+        raw.FPDFText_GetCharOrigin(text_page, last, end, unused)
+        raw.FPDFText_GetCharOrigin(text_page, middle, unused, y)
+        raw.FPDFText_GetCharOrigin(text_page, first, x, unused)
+        size = raw.FPDFText_GetFontSize(text_page, middle) or 1.0
+        raw.FPDFText_GetFontInfo(text_page, first, name, 128, flags)
+        advance = 0.0
+        if (flags.value & 1 or _MONOSPACED.search(name.value)) and last > first:
+            raw.FPDFText_GetCharOrigin(text_page, first + 1, following, unused)
+            advance = max(0.0, following.value - x.value)
+        line = part.strip().replace("\r", "").replace("\n", " ")
+        lines.append(_Line(line, x.value, y.value, end.value, abs(size), advance))
+    text_page.close()
+    return lines
+
+
+def _leading(pages: list[list[_Line]]) -> float:
+    """The distance of baselines within a paragraph, in font sizes: the commonest of the document."""
+    steps: Counter[float] = Counter()
+    for lines in pages:
+        for above, line in itertools.pairwise(lines):
+            step = (above.y - line.y) / line.size
+            if 0.8 < step < 3 and abs(above.size - line.size) < 0.1:
+                steps[round(step * 20) / 20] += 1
+    return steps.most_common(1)[0][0] if steps else 1.2
+
+
+def _layout(lines: list[_Line], leading: float) -> str:
+    """The text of a page: a blank line where baselines are further apart than in a paragraph or a
+    first line is indented, and the indentation of monospaced lines."""
+    out: list[str] = []
+    block_left = 0.0
+    above: _Line | None = None
+    for index, line in enumerate(lines):
+        size = max(line.size, above.size) if above else line.size
+        gap = (above.y - line.y) / size if above else 0.0
+        if above and abs(gap) < 0.6 and -0.5 < (line.x - above.end) / size < 3:
+            # PDFium begins a line at a superscript and after it; both are on the line above.
+            tight = (line.x - above.end) / size < 0.9 or line.text[0] in ".,;:)]"
+            out.append(line.text if tight else f" {line.text}")
+            base = line if line.size > above.size else above
+            above = _Line(line.text, above.x, base.y, line.end, base.size, above.advance)
+            continue
+        apart = above is not None and gap > 1.18 * leading
+        if line.advance:
+            if above is None or not above.advance or gap < 0 or gap > 3 * leading:
+                block_left = _left(lines, index)
+        elif above and not apart and gap > 0 and above.text[-1] in '.!?:”")' and not above.advance:
+            apart = 0.8 < (line.x - above.x) / line.size < 4
+        indent = (
+            " " * round((line.x - block_left) / line.advance) if line.advance and line.x > block_left else ""
+        )
+        out.append(("\n\n" if apart else "\n") + indent[:200] + line.text)
+        above = line
+    text = _BROKEN_WORD.sub(_mend, "".join(out)).translate(_LIGATURES)
+    return _LEADERS.sub(" ... ", text)
+
+
+def _left(lines: list[_Line], index: int) -> float:
+    """The left edge of the monospaced lines from `index` on."""
+    left = lines[index].x
+    for line in lines[index:]:
+        if not line.advance:
+            break
+        left = min(left, line.x)
+    return left
+
+
+def _mend(match: re.Match[str]) -> str:
+    """The whole word on the upper line; with its hyphen where it may be more than a word break (S-Plus)."""
+    before, below, gap, beside = match.groups()
+    after = below or beside or ""
+    hyphen = "" if before.islower() and after[:1].islower() else "-"
+    if below is None:
+        return before + hyphen
+    return before + hyphen + below + (gap if gap in ("", "\n\n") else "\n")
+
+
+def _is_scan(page: Any, lines: list[_Line]) -> bool:
+    text = "".join(line.text for line in lines)
+    if len(text) >= _SCAN_CHARACTERS:
+        # A font without a map to Unicode gives nothing to learn from, but its letters can be seen.
+        return len(_UNMAPPED.findall(text)) > 0.3 * len(text)
+    from pypdfium2 import raw
+
+    width, height = page.get_size()
+    for image in page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=3):
+        left, bottom, right, top = image.get_bounds()
+        inside = (min(right, width) - max(left, 0)) * (min(top, height) - max(bottom, 0))
+        if inside > _SCAN_SHARE * width * height:
+            return True
+    return False
+
+
+def _recognize(page: Any) -> str:
+    width, height = page.get_size()
+    scale = min(_SCAN_DPI / 72, (_SCAN_PIXELS / (width * height)) ** 0.5)
+    image = page.render(scale=scale, grayscale=True).to_pil()
+    return ocr.recognize(image, round(72 * scale))
+
+
+def _few(items: list[str]) -> str:
+    return ", ".join(items[:5]) + (f" and {len(items) - 5} more" if len(items) > 5 else "")

@@ -1,0 +1,58 @@
+"""Reads files into documents: a pool of limited reader processes, their results in the order of the files."""
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from groundup.documents.document import Document, FileRecord, Limits
+from groundup.documents.files import find_files
+from groundup.documents.pool import Pool, Task
+from groundup.errors import UserError
+
+
+def read_documents(
+    paths: Sequence[Path],
+    *,
+    limits: Limits = Limits(),  # noqa: B008 (it is frozen)
+    ocr: bool = True,
+    workers: int | None = None,
+) -> Iterator[Document | FileRecord]:
+    """The documents of every file in `paths` (folders are walked, archives are entered), each file's
+    FileRecord after its documents, in the order of `find_files` whatever the number of `workers`.
+
+    Files are read in `workers` child processes (default: the usable cores, at most OMP_NUM_THREADS) that are
+    stopped and replaced when they pass the limits, so a bad file costs only itself; documents that a file
+    gave before it failed stay. About 64 MB are read ahead. Closing the iterator ends the processes.
+    `ocr` False leaves images and scanned pages out. Raises UserError for a path that does not exist."""
+    if workers is not None and workers < 1:
+        raise UserError(
+            f"{workers} reader processes were asked for", where="workers", fix="ask for at least 1"
+        )
+    return _read(paths, limits, ocr, workers or usable_cores())
+
+
+def usable_cores() -> int:
+    """Cores this process may use, at most OMP_NUM_THREADS."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    ceiling = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return max(1, min(cores, int(ceiling))) if ceiling.isdigit() and int(ceiling) else cores
+
+
+def _read(paths: Sequence[Path], limits: Limits, ocr: bool, workers: int) -> Iterator[Document | FileRecord]:
+    found = find_files(paths)
+    pool = Pool(workers, limits, ocr)
+    window: deque[Task | FileRecord] = deque()
+    try:
+        while True:
+            while len(window) < 16 + 4 * workers and (item := next(found, None)) is not None:
+                window.append(pool.submit(item) if isinstance(item, Path) else item)
+            if not window:
+                return
+            head = window.popleft()
+            if isinstance(head, FileRecord):
+                yield head
+            else:
+                yield from pool.results(head)
+    finally:
+        pool.close()

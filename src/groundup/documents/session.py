@@ -1,0 +1,288 @@
+"""In the reader process: one file read, with everything in it if it is an archive, and sent as it is read."""
+
+import os
+import signal
+import stat
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import PurePosixPath
+from typing import BinaryIO
+
+from groundup.documents import archives
+from groundup.documents.document import Document, FileRecord, Limits
+from groundup.documents.files import show
+from groundup.documents.kinds import HEAD_BYTES, Kind, find_kind, find_office_kind
+from groundup.documents.reading import Bomb, Budget, Nothing, Reading, Unpacked, Unreadable, size_text
+
+_BATCH_BYTES = 1 << 20
+_BATCH_DOCUMENTS = 500
+_STREAMED = {"text", "code", "jsonl", "csv"}
+
+
+class Session:
+    """Reads one file, with everything in it if it is an archive, and sends what it gives."""
+
+    def __init__(self, request: dict, limits: Limits, send: Callable[..., None]) -> None:
+        self.source: str = request["source"]
+        self.path: str = request["path"]
+        self.limits = limits
+        self.ocr: bool = request["ocr"]
+        self.skip: int = request["skip"]
+        """Records that an earlier process sent before it died; their members are passed over."""
+        self.all_text: bool = request["all_text"]
+        """The first page after `skip` is HTML whose main content could not be found in time."""
+        self.records = 0
+        self.began = time.monotonic()
+        self.sent = 0.0
+        self.waited = 0.0
+        self.items: list[tuple[str, str, tuple[int, ...], int]] = []
+        self.texts: list[bytes] = []
+        self.held = 0
+        self.last: FileRecord | None = None
+        """A record that goes with the next frame, so that a small file takes one."""
+        self._send = send
+
+    def run(self) -> None:
+        """Reads the file; the last frame has "end"."""
+        self._read_file()
+        self.send({"end": True})
+
+    def _read_file(self) -> None:
+        try:
+            # A FIFO put in the file's place must not block, nor a device be read.
+            file = os.fdopen(
+                os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0
+            )
+        except OSError as error:
+            self.record(
+                FileRecord(self.source, "", 0, 0, 0, 0, "failed", (error.strerror or str(error)).lower())
+            )
+            return
+        with file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                self.record(FileRecord(self.source, "", 0, 0, 0, 0, "skipped", "not a regular file"))
+                return
+            try:
+                self.entry(self.source, file, status.st_size, Budget(self.limits, status.st_size), 1, [])
+            except Bomb:
+                pass  # its record is sent
+            except Exception as error:
+                if isinstance(error, BrokenPipeError):
+                    raise
+                # What an archive's own library raises for a file that is damaged in a way it does not expect.
+                reason = f"{type(error).__name__}: {error}"[:300]
+                self.record(FileRecord(self.source, "", status.st_size, 0, 0, 0, "failed", reason))
+
+    def entry(
+        self,
+        source: str,
+        stream: BinaryIO | Unpacked,
+        size: int,
+        budget: Budget,
+        depth: int,
+        notes: list[str],
+    ) -> None:
+        """Reads a file or member, whatever it is."""
+        name, packed = source, None
+        while True:
+            if isinstance(stream, Unpacked):
+                unpacked, head = stream, stream.take_head(HEAD_BYTES)
+                stream = archives.buffered(unpacked)
+            else:
+                unpacked, head = None, stream.read(HEAD_BYTES)
+                stream.seek(0)
+            kind = find_kind(head, name) if head else Kind("", "", "skipped", "empty")
+            if not head and notes:
+                kind = Kind("", "", "failed", notes[0])
+            if kind.reader not in ("gzip", "bzip2", "xz"):
+                break
+            packed, depth = kind, depth + 1
+            if depth > self.limits.archive_depth + 1:
+                kind = Kind("", kind.media_type, "skipped", "compressed too many times")
+                break
+            reading = self.reading(source, kind, stream, size, notes)
+            stream, size = archives.unpack(kind.reader, reading, budget), -1
+            suffix = PurePosixPath(name).suffix
+            name = name[: -len(suffix)] + (".tar" if suffix in (".tgz", ".tbz2", ".txz") else "")
+        if packed:
+            depth -= 1  # a compressed tar archive is one level
+        reading = self.reading(source, kind, stream, size, notes)
+        if kind.reader == "zip" and depth <= self.limits.archive_depth:
+            reading.stream = reading.seekable()
+            kind = _look_into_zip(reading.stream) or kind
+            reading.media_type = kind.media_type
+        if kind.reader in ("zip", "tar"):
+            self.archive(reading, kind, budget, depth)
+        else:
+            self.leaf(reading, kind, unpacked)
+
+    def archive(self, reading: Reading, kind: Kind, budget: Budget, depth: int) -> None:
+        status, reason, bomb = "read", "", None
+        if depth > self.limits.archive_depth:
+            status, reason = "skipped", f"archives nested deeper than {self.limits.archive_depth}"
+        else:
+            try:
+                if kind.reader == "zip":
+                    members = archives.zip_members(reading.stream, budget)
+                else:
+                    members = archives.tar_members(reading.stream, budget, reading.notes)
+                for member in members:
+                    source = f"{reading.source}!/{show(member.name)}"
+                    if member.stream is None:
+                        record = FileRecord(source, "", member.size, 0, 0, 0, member.status, member.reason)
+                        self.record(record)
+                    else:
+                        notes = member.notes if member.notes is not None else []
+                        self.entry(source, member.stream, member.size, budget, depth + 1, notes)
+            except Bomb as error:
+                status, reason, bomb = "failed", str(error), error
+            except Unreadable as error:
+                status, reason = "failed", str(error)
+        reason = "; ".join(dict.fromkeys(filter(None, [reason, *reading.notes])))
+        size = max(reading.size, 0)
+        self.record(FileRecord(reading.source, kind.media_type, size, 0, 0, 0, status, reason, kind.reader))
+        if bomb and depth > 1:
+            raise bomb
+
+    def leaf(self, reading: Reading, kind: Kind, unpacked: Unpacked | None) -> None:
+        if self.records < self.skip:
+            self.records += 1
+            return
+        began, waited = time.monotonic(), self.waited
+        self.began = began
+        reading.all_text, self.all_text = self.all_text, False
+        reading.reader = "ocr" if kind.reader == "image" else kind.reader
+        if reading.source != self.source or reading.reader not in _STREAMED:
+            start = {"source": reading.source, "media_type": kind.media_type, "bytes": reading.size}
+            self.send({"start": {**start, "reader": reading.reader}})
+        documents = characters = 0
+        status, reason = kind.status, kind.reason
+        try:
+            for document in _read(kind.reader, reading):
+                documents += 1
+                characters += len(document.text)
+                if characters > self.limits.text_bytes and reading.reader not in _STREAMED:
+                    raise Unreadable(f"it gives more than {size_text(self.limits.text_bytes)} of text")
+                self.document(document)
+            if kind.reader and not documents:
+                status = "skipped"
+                reading.notes = reading.notes or ["empty" if reading.reader in _STREAMED else "no text in it"]
+        except Nothing as error:
+            status, reason = "skipped", str(error)
+        except Unreadable as error:
+            status, reason = "failed", str(error)
+        except MemoryError:
+            status, reason = "failed", f"it needs more than {size_text(self.limits.memory_bytes)} of memory"
+        except RecursionError:
+            status, reason = "failed", "nested too deeply"
+        except Exception as error:
+            # A parser may raise anything for a bad file, and a bad file costs only itself.
+            status, reason = "failed", f"{type(error).__name__}: {error}"[:300]
+        size = unpacked.count if reading.size < 0 and unpacked else max(reading.size, 0)
+        reason = "; ".join(dict.fromkeys(filter(None, [reason, *reading.notes])))
+        self.record(
+            FileRecord(
+                reading.source,
+                kind.media_type,
+                size,
+                reading.pages,
+                documents,
+                characters,
+                status,
+                reason,
+                reading.reader,
+                round(time.monotonic() - began - (self.waited - waited), 4),
+            )
+        )
+
+    def reading(self, source: str, kind: Kind, stream: BinaryIO, size: int, notes: list[str]) -> Reading:
+        return Reading(
+            source,
+            kind.media_type,
+            stream,
+            size,
+            self.limits,
+            self.ocr,
+            tick=self.tick,
+            expect=self.expect,
+            out_of_time=lambda: time.monotonic() - self.began > self.limits.total_seconds,
+            notes=notes,
+        )
+
+    def document(self, document: Document) -> None:
+        text = document.text.encode()
+        self.items.append((document.source, document.media_type, document.pages, len(text)))
+        self.texts.append(text)
+        self.held += len(text)
+        if self.held >= _BATCH_BYTES or len(self.items) >= _BATCH_DOCUMENTS:
+            self.send({})
+
+    def record(self, record: FileRecord) -> None:
+        if self.last:
+            self.send({})
+        self.records += 1
+        if self.records > self.skip:
+            self.last = record
+
+    def tick(self) -> None:
+        if time.monotonic() - self.sent > 1:
+            self.send({})
+
+    def expect(self, seconds: float) -> None:
+        self.send({"expect": seconds})
+
+    def send(self, header: dict) -> None:
+        """Sends a frame: first the documents and the record that wait, then what `header` says."""
+        if self.items:
+            header["items"] = self.items
+        blob = b"".join(self.texts)
+        if self.last:
+            header["record"] = [getattr(self.last, field.name) for field in fields(FileRecord)]
+        self.items, self.texts, self.held, self.last = [], [], 0, None
+        # Should nobody be left to stop a reader that hangs, the kernel does: processor time, counted from
+        # here.
+        signal.setitimer(signal.ITIMER_PROF, 2 * self.limits.seconds + 30)
+        before = time.monotonic()
+        self._send(header, blob)
+        self.sent = time.monotonic()
+        self.waited += self.sent - before
+
+
+def _read(reader: str, reading: Reading) -> Iterator[Document]:
+    match reader:
+        case "text" | "code":
+            from groundup.documents.text import read_text
+
+            return read_text(reading, exact=reader == "code")
+        case "pdf":
+            from groundup.documents.pdf import read_pdf
+
+            return read_pdf(reading)
+        case "image":
+            from groundup.documents.ocr import read_image
+
+            return read_image(reading)
+        case "docx":
+            from groundup.documents.docx import read_docx
+
+            return read_docx(reading)
+        case "html":
+            from groundup.documents.html import read_html
+
+            return read_html(reading)
+        case "csv" | "json" | "jsonl" | "notebook":
+            from groundup.documents import tables
+
+            return getattr(tables, f"read_{reader}")(reading)
+    return iter(())
+
+
+def _look_into_zip(file: BinaryIO) -> Kind | None:
+    try:
+        names = zipfile.ZipFile(file).namelist()
+    except Exception:
+        return None  # archives.zip_members says what is wrong
+    return find_office_kind(names, "application/vnd.openxmlformats-officedocument")

@@ -1,0 +1,260 @@
+"""Records: CSV and TSV, JSON, JSON lines and Jupyter notebooks.
+
+A record with a field called text, content, body, ... (TEXT_FIELDS, in that order) gives that field; other
+JSON records give all their strings, one a line. A table with such a column gives one document a row; other
+tables give one document, with each row as "name: value" lines and a blank line between rows."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from groundup.documents.document import Document
+from groundup.documents.encoding import clean, find_encoding, newlines, replace_surrogates
+from groundup.documents.reading import Nothing, Reading, Unreadable, size_text
+from groundup.documents.text import in_parts
+
+TEXT_FIELDS = (
+    "text",
+    "content",
+    "body",
+    "article",
+    "document",
+    "raw_content",
+    "page_content",
+    "markdown",
+    "passage",
+    "story",
+    "code",
+)
+
+
+def read_jsonl(reading: Reading) -> Iterator[Document]:
+    """One document for each line that is JSON and has text; the others are counted in the notes."""
+    lines = bad = too_long = no_text = 0
+    stream = _text_stream(reading)
+    limit = reading.limits.piece_bytes
+    while line := stream.readline(limit):
+        if len(line) == limit and not line.endswith("\n"):
+            while (rest := stream.readline(limit)) and not rest.endswith("\n"):
+                reading.tick()
+            lines, too_long = lines + 1, too_long + 1
+            continue
+        lines += 1
+        if line.isspace():
+            continue
+        try:
+            text = text_of(json.loads(line))
+        except (ValueError, RecursionError):
+            bad += 1
+            continue
+        if text and not text.isspace():
+            yield Document(text, f"{reading.source}#{lines}", reading.media_type)
+        else:
+            no_text += 1
+        if lines % 10_000 == 0:
+            reading.tick()
+    if bad:
+        reading.notes.append(f"{bad} of {lines} lines were not JSON")
+        if bad == lines:
+            raise Unreadable("no line of it is JSON")
+    if too_long:
+        reading.notes.append(f"{too_long} of {lines} lines were longer than {size_text(limit)}")
+    if no_text:
+        reading.notes.append(f"{no_text} of {lines} lines had no text")
+
+
+def read_json(reading: Reading) -> Iterator[Document]:
+    """One document for each object of a list of objects, otherwise one; several JSON values in lines also
+    work."""
+    data = reading.whole()
+    text = _decode(data)
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        first, _, rest = text.lstrip().partition("\n")
+        if rest.strip() and _is_json(first):
+            reading.reader = "jsonl"
+            reading.stream = io.BytesIO(data)
+            yield from read_jsonl(reading)
+            return
+        raise Unreadable(f"not JSON: {error}") from None
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        no_text = 0
+        for number, item in enumerate(value, 1):
+            if (text := text_of(item)) and not text.isspace():
+                yield Document(text, f"{reading.source}#{number}", reading.media_type)
+            else:
+                no_text += 1
+        if no_text:
+            reading.notes.append(f"{no_text} of {len(value)} records had no text")
+    elif (text := text_of(value)) and not text.isspace():
+        yield Document(text, reading.source, reading.media_type)
+
+
+def read_notebook(reading: Reading) -> Iterator[Document]:
+    """The sources of a notebook's cells, Markdown and code, with a blank line between cells; no outputs."""
+    try:
+        book = json.loads(_decode(reading.whole()))
+        cells = (
+            book["cells"]
+            if "cells" in book
+            else [cell for sheet in book["worksheets"] for cell in sheet["cells"]]
+        )
+        sources = [cell.get("source", cell.get("input", "")) for cell in cells]
+        texts = ["".join(source) for source in sources]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Unreadable(f"not a notebook: {error}") from None
+    if texts := [text.strip("\n") for text in texts if text.strip()]:
+        yield Document(
+            replace_surrogates(newlines("\n\n".join(texts))) + "\n", reading.source, reading.media_type
+        )
+
+
+def text_of(value: Any) -> str:
+    """The text in a JSON value: its text field, or all its strings, one a line."""
+    if isinstance(value, dict):
+        for name in TEXT_FIELDS:
+            if isinstance(text := value.get(name), str) and text.strip():
+                return clean(text)
+    return clean("\n".join(leaf for leaf in _leaves(value) if leaf.strip()))
+
+
+def read_csv(reading: Reading) -> Iterator[Document]:
+    """One document a row where a column has one of the names in TEXT_FIELDS, otherwise one for the table.
+
+    The first row holds names when its cells are different, short and no numbers."""
+    csv.field_size_limit(reading.limits.piece_bytes)
+    stream = _text_stream(reading)
+    first_line = stream.readline(1 << 20)
+    delimiter = "\t" if reading.media_type == "text/tab-separated-values" else _delimiter(first_line)
+    rows = _rows(first_line, stream, delimiter, reading)
+    first = next(rows, [])
+    names = [name.strip() for name in first]
+    if not _are_names(names):
+        yield from in_parts(_table([], _chain(first, rows), reading.limits.piece_bytes), reading)
+        return
+    lower = [name.lower() for name in names]
+    column = next((lower.index(name) for name in TEXT_FIELDS if name in lower), None)
+    if column is None:
+        yield from in_parts(_table(names, rows, reading.limits.piece_bytes), reading)
+        return
+    short = 0
+    for number, row in enumerate(rows, 2):
+        text = clean(row[column]) if len(row) > column else ""
+        if text.strip():
+            yield Document(text, f"{reading.source}#{number}", reading.media_type)
+        else:
+            short += 1
+        if number % 10_000 == 0:
+            reading.tick()
+    if short:
+        reading.notes.append(f"{short} rows had no {names[column]}")
+
+
+def _rows(first_line: str, stream: io.TextIOBase, delimiter: str, reading: Reading) -> Iterator[list[str]]:
+    def lines() -> Iterator[str]:
+        yield first_line
+        while line := stream.readline(reading.limits.piece_bytes):
+            yield line
+
+    reader = csv.reader(lines(), delimiter=delimiter)
+    bad = 0
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            break
+        except csv.Error:
+            bad += 1
+            continue
+        if any(cell.strip() for cell in row):
+            yield row
+    if bad:
+        reading.notes.append(f"{bad} rows were not CSV")
+
+
+def _table(names: list[str], rows: Iterable[list[str]], size: int) -> Iterator[str]:
+    block: list[str] = []
+    held = 0
+    for row in rows:
+        if names:
+            labels = names + [f"column {n}" for n in range(len(names) + 1, len(row) + 1)]
+            # The names go on beside the cells; a row may be shorter or longer than the header.
+            cells = [f"{label}: {cell}" for label, cell in zip(labels, row, strict=False) if cell.strip()]
+            text = clean("\n".join(cells)) + "\n\n"
+        else:
+            text = clean(", ".join(row)) + "\n"
+        block.append(text)
+        held += len(text)
+        if held > size:
+            yield "".join(block)
+            block, held = [], 0
+    yield "".join(block)
+
+
+def _chain(first: list[str], rest: Iterator[list[str]]) -> Iterator[list[str]]:
+    if first:
+        yield first
+    yield from rest
+
+
+def _are_names(cells: list[str]) -> bool:
+    return (
+        len(set(cells)) == len(cells) > 0
+        and all(0 < len(cell) < 64 for cell in cells)
+        and not any(_is_number(cell) for cell in cells)
+    )
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.replace(",", "."))
+    except ValueError:
+        return False
+    return True
+
+
+def _delimiter(line: str) -> str:
+    bare = "".join(line.split('"')[::2])
+    return max(",;\t|", key=bare.count)
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _leaves(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _leaves(item)
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+def _decode(data: bytes) -> str:
+    found = find_encoding(data)
+    if found is None:
+        raise Nothing("binary")
+    codec, mark = found
+    return data[mark:].decode(codec, "replace")
+
+
+def _text_stream(reading: Reading) -> io.TextIOWrapper:
+    buffered = io.BufferedReader(reading.stream, 1 << 20)  # type: ignore[arg-type]
+    found = find_encoding(buffered.peek(1 << 16))
+    if found is None:
+        raise Nothing("binary")
+    codec, mark = found
+    buffered.read(mark)
+    return io.TextIOWrapper(
+        buffered, encoding=codec, errors="replace", newline="" if reading.reader == "csv" else "\n"
+    )
