@@ -1,1 +1,24 @@
-"""groundup trains language models from the ground up on your own documents."""
+"""groundup trains language models from the ground up on your own documents, and shows you what they learn.
+
+Every verb of the command line is a function here: `groundup.train("documents", out="run", minutes=3)`. They are
+imported on first use, so that `import groundup` costs nothing.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from groundup.verbs import chat, compare, demo, evaluate, generate, plan, prepare, read, report, resume, train
+
+__version__ = version("groundup")
+__all__ = ["chat", "compare", "demo", "evaluate", "generate", "plan", "prepare", "read", "report", "resume", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        # the verb replaces this function's work from here on: `groundup.report` is also a room's module name
+        verb = getattr(import_module("groundup.verbs"), name)
+        globals()[name] = verb
+        return verb
+    raise AttributeError(f"module 'groundup' has no attribute {name!r}")

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -34,6 +35,16 @@ def processor_flags() -> frozenset[str]:
 def computes_in_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 matrices faster than float32 ones (and not by emulation)."""
     return bool({"avx512_bf16", "amx_bf16", "bf16"} & processor_flags())
+
+
+def peak_memory_bytes() -> int:
+    """Most memory this process has held, in bytes."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return psutil.Process().memory_info().peak_wset
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def describe_machine() -> dict[str, Any]:

@@ -3,13 +3,14 @@
 `make_plan` fills what the user left open in the configuration; `calibrate` measures a step where there is a clock to meet.
 """
 
-from groundup.planning.calibrate import Pace, calibrate, matrix_flops_per_second
+from groundup.planning.calibrate import TRAINING_SHARE, Pace, calibrate, matrix_flops_per_second
 from groundup.planning.plan import DEFAULT_MINUTES, Plan, make_plan, shape_of
 from groundup.planning.sizes import SHAPES, Size
 
 __all__ = [
     "DEFAULT_MINUTES",
     "SHAPES",
+    "TRAINING_SHARE",
     "Pace",
     "Plan",
     "Size",

@@ -34,7 +34,10 @@ SHAPES = (
 )
 DIAL = {"tiny": SHAPES[1], "small": SHAPES[3], "medium": SHAPES[5], "large": SHAPES[6]}
 
-TOKENS_PER_WEIGHT = 15  # compute-optimal near 12 (nanochat) to 20 (Hoffmann et al. 2022) tokens per weight
+# Minutes on a CPU buy more quality from a larger model seen fewer times than the 12 (nanochat) to 20 (Hoffmann et al.
+# 2022) tokens per weight of long runs: the best of a few runs on tinyshakespeare had 1.6 (0.8M weights in 90 s) and 1.5
+# (2.7M in 17 minutes). Not swept yet.
+TOKENS_PER_WEIGHT = 2
 WEIGHTS_PER_TOKEN = 3  # beyond this a model memorizes a corpus faster than it learns from it
 
 
@@ -45,7 +48,7 @@ def for_compute(flops: float, train_tokens: int) -> tuple[Size, str]:
     size = _largest(min(optimal, most))
     if most < optimal:
         return size, f"the corpus of {train_tokens:,} tokens supports about {most:,} weights"
-    return size, f"{flops:.1e} operations train {optimal:,.0f} weights at {TOKENS_PER_WEIGHT} tokens each"
+    return size, f"{flops:.1e} operations train about {optimal:,.0f} weights, {TOKENS_PER_WEIGHT} tokens for each"
 
 
 def for_corpus(train_tokens: int) -> tuple[Size, str]:

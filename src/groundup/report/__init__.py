@@ -11,11 +11,17 @@ from groundup.report.terminal import terminal_listener
 from groundup.report.terminal_curve import terminal_curve
 
 if TYPE_CHECKING:
+    from groundup.report.comparison import draw_comparison
     from groundup.report.curves import draw_loss_by_epoch, draw_training_curve
     from groundup.report.page import write_report
     from groundup.report.summary import summarize
+    from groundup.report.tables import describe_comparison, describe_plan, describe_scores
 
 _LATER = {
+    "describe_comparison": "tables",
+    "describe_plan": "tables",
+    "describe_scores": "tables",
+    "draw_comparison": "comparison",
     "draw_loss_by_epoch": "curves",
     "draw_training_curve": "curves",
     "summarize": "summary",
@@ -24,6 +30,10 @@ _LATER = {
 
 __all__ = [
     "ProgressLog",
+    "describe_comparison",
+    "describe_plan",
+    "describe_scores",
+    "draw_comparison",
     "draw_loss_by_epoch",
     "draw_training_curve",
     "plain_line",

@@ -20,7 +20,7 @@ def writer(
     """A function that writes all files of a checkpoint into a directory; `runs.publish` makes them durable."""
 
     def write(directory: Path) -> None:
-        save_files(model, directory, tokenizer.to_json(), eos_id=tokenizer.eos_id)
+        save_files(model, directory, tokenizer=tokenizer.to_json().encode(), eos_id=tokenizer.eos_id)
         training = directory / "training"
         training.mkdir()
         tensors: dict[str, Tensor] = {
@@ -35,7 +35,7 @@ def writer(
 def restore(checkpoint: Path, model: Transformer, optimizers: Optimizers) -> State:
     """Fill `model` and `optimizers` from a checkpoint and return its state; raises UserError naming what does not fit."""
     path = checkpoint / "training" / "optimizer.safetensors"
-    load_weights(model, checkpoint / "model.safetensors")
+    load_weights(model, checkpoint)
     try:
         optimizers.load_state_tensors(load_file(path))
     except (OSError, SafetensorError, ValueError) as error:

@@ -5,9 +5,11 @@ what remains (`schedules.multiplier`), so the run always ends with its rates at 
 """
 
 import time
+from collections import deque
 from collections.abc import Callable
 
 CORRECTIONS = 16  # at most: after each sixteenth of the run
+RECENT = 5  # marks over which the pace is taken: long enough to hold an evaluation, short enough to follow the machine
 TOLERANCE = 0.01  # share of the run by which the clock must disagree before the length is changed
 
 
@@ -22,7 +24,7 @@ class Horizon:
         save: Callable[[list[tuple[int, int]]], None] = lambda _: None,
     ) -> None:
         self.entries, self._deadline, self._save = entries, deadline, save
-        self._began: tuple[int, float] | None = None
+        self._marks: deque[tuple[int, float]] = deque(maxlen=RECENT)
         self._next = 0
 
     @property
@@ -31,18 +33,16 @@ class Horizon:
         return self.entries[-1][1]
 
     def correct(self, step: int) -> None:
-        """Adjust the length to the deadline (in seconds of time.monotonic) by the pace since the first call."""
-        if self._deadline is None:
+        """Adjust the length to the deadline (in seconds of time.monotonic) by the recent pace, evaluations included."""
+        if self._deadline is None or step < self._next or step >= self.total:
             return
         now = time.monotonic()
-        if self._began is None:
-            self._began, self._next = (step, now), step + max(1, self.total // CORRECTIONS)
-            return
-        if step < self._next or step >= self.total:
-            return
         self._next = step + max(1, self.total // CORRECTIONS)
-        pace = (now - self._began[1]) / (step - self._began[0])
-        total = step + max(1, int((self._deadline - now) / pace))
-        if abs(total - self.total) > TOLERANCE * self.total:
-            self.entries.append((step, total))
-            self._save(self.entries)
+        if self._marks:
+            first_step, first_time = self._marks[0]
+            pace = (now - first_time) / (step - first_step)
+            total = step + max(1, int((self._deadline - now) / pace))
+            if abs(total - self.total) > TOLERANCE * self.total:
+                self.entries.append((step, total))
+                self._save(self.entries)
+        self._marks.append((step, now))

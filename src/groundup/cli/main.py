@@ -1,0 +1,47 @@
+"""The entry point: runs the command line and turns every end into its exit code."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+STARTED = time.monotonic()
+"""`--minutes` counts from here, before anything heavy is imported."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 2 the input is at fault, 75 stopped by a signal, 1 our fault."""
+    from groundup.errors import EXIT_STOPPED, EXIT_USER, Stopped, UserError
+
+    for stream in (sys.stdout, sys.stderr):
+        # texts may hold what the terminal's encoding lacks; that must not stop the work
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        from cyclopts import CycloptsError
+
+        from groundup.cli.app import app
+
+        try:
+            app(arguments, exit_on_error=False, print_error=False)
+        except CycloptsError as error:
+            raise UserError(" ".join(str(error).split()), fix="groundup --help, or groundup COMMAND --help") from None
+    except UserError as error:
+        print(f"groundup: {error}", file=sys.stderr)
+        sys.exit(EXIT_USER)
+    except Stopped as stopped:
+        print(f"groundup: {stopped}", file=sys.stderr)
+        sys.exit(EXIT_STOPPED)
+    except KeyboardInterrupt:
+        print("groundup: interrupted", file=sys.stderr)
+        sys.exit(EXIT_STOPPED)
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except MemoryError:
+        print("groundup: out of memory\n  use a smaller --size, or --set training.microbatch=1", file=sys.stderr)
+        sys.exit(EXIT_USER)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Results of verbs as text for a terminal: a plan, scores, a comparison."""
+
+from collections.abc import Mapping
+from io import StringIO
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from groundup.report.wording import clean, duration, number, percent, short, shorten, size, whole
+
+
+def describe_plan(facts: Mapping[str, Any]) -> str:
+    """What `groundup plan` found: `plan` as in run.json, `corpus` as in the manifest, and `notices`."""
+    plan, corpus = facts["plan"], facts["corpus"]
+    files = corpus["files"]
+    lines = [
+        f"documents    {files['read']} files read, {files['skipped']} skipped, {files['failed']} failed;"
+        f" {whole(corpus['documents'])} documents, {whole(corpus['duplicates'])} duplicates left out",
+        f"tokens       {whole(corpus['train_tokens'])} for training, {whole(corpus['validation_tokens'])} held out;"
+        f" vocabulary {whole(corpus['vocab_size'])}",
+        f"model        {whole(plan['parameters'])} parameters, {short(plan['flops_per_token'])} operations a token",
+        f"training     about {whole(plan['steps'])} steps, {whole(plan['tokens'])} tokens, {number(plan['epochs'], 2)} epochs",
+        f"cost         about {duration(corpus['estimated_minutes'] * 60)} and {size(plan['memory_bytes'])} of memory",
+    ]
+    table = Table("setting", "value", "reason", box=None, pad_edge=False, header_style="bold")
+    for row in plan["decisions"]:
+        table.add_row(row["key"], str(row["value"]), row["reason"])
+    notes = [f"note: {note}" for note in [*corpus["notes"], *facts["notices"]]]
+    return "\n".join([*lines, "", render(table), *notes]).rstrip()
+
+
+def describe_scores(scores: Mapping[str, Any]) -> str:
+    """What `groundup evaluate` found, beside the baselines."""
+    table = Table(
+        "model",
+        "loss",
+        "perplexity",
+        "accuracy",
+        "bits per byte",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+    )
+    for column in table.columns[1:]:
+        column.justify = "right"
+    table.add_row(
+        "this model",
+        number(scores["loss"], 4),
+        number(scores["perplexity"], 2),
+        percent(scores["accuracy"]),
+        number(scores["bits_per_byte"], 4),
+    )
+    for name, row in scores["baselines"].items():
+        loss = row.get("loss")
+        table.add_row(name, number(loss, 4), "", "", number(row["bits_per_byte"], 4))
+    return f"{render(table)}\n{whole(scores['tokens'])} tokens, {whole(scores['bytes'])} bytes; checkpoint {clean(scores['checkpoint'])}"
+
+
+def describe_comparison(comparison: Mapping[str, Any]) -> str:
+    """What `groundup compare` found: settings that differ, then figures, one column for each run."""
+    names = [shorten(run["run"], 28) for run in comparison["runs"]]
+    settings = Table("setting", *names, box=None, pad_edge=False, header_style="bold")
+    for key, values in comparison["settings"].items():
+        settings.add_row(key, *("–" if value is None else str(value) for value in values))
+    figures = Table("figure", *names, box=None, pad_edge=False, header_style="bold")
+    for column in figures.columns[1:]:
+        column.justify = "right"
+    kinds = {
+        "parameters": whole,
+        "steps": whole,
+        "tokens": whole,
+        "minutes": lambda value: number(value, 1),
+        "best_step": whole,
+    }
+    for key in comparison["runs"][0]:
+        if key != "run":
+            show = kinds.get(key, lambda value: number(value, 4))
+            figures.add_row(key.replace("_", " "), *(show(run[key]) for run in comparison["runs"]))
+    differ = render(settings) if comparison["settings"] else "no setting differs"
+    return f"{differ}\n\n{render(figures)}\n\n{comparison['note']}\npicture: {comparison['picture']}"
+
+
+def render(table: Table, width: int = 110) -> str:
+    """A rich table as plain text."""
+    out = StringIO()
+    Console(file=out, width=width, color_system=None, legacy_windows=False).print(table)
+    return "\n".join(line.rstrip() for line in out.getvalue().rstrip("\n").splitlines())

@@ -1,0 +1,70 @@
+"""`evaluate`: how well a trained model predicts text, beside models that it must beat."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from groundup.config import Config
+from groundup.corpus import Corpus, Tokenizer
+from groundup.documents import Document, read_documents
+from groundup.errors import UserError
+from groundup.evaluation import Windows, score
+from groundup.events import Listener, Phase, nobody
+from groundup.model import load_model
+from groundup.parallel import decide_compute
+from groundup.runs import Run, find_checkpoint, stop_on_signals
+from groundup.verbs.fitting import baselines
+
+
+def evaluate(run: Path, paths: Sequence[Path] = (), *, listen: Listener = nobody) -> dict[str, Any]:
+    """Score the best checkpoint of `run` on every token of the files at `paths`, or of its validation split.
+
+    Returns `loss` (nats per token), `perplexity`, `accuracy`, `bits_per_byte`, `tokens`, `bytes`, and `baselines`
+    counted on the run's training text. Files are scored exactly as `read` prints them, without deduplication.
+    Raises UserError when the run has no checkpoint or there is no text to score.
+    """
+    checkpoint = find_checkpoint(run)
+    home = checkpoint.parent if (checkpoint.parent / "run.json").is_file() else None
+    if home is None and not paths:
+        raise UserError("a checkpoint outside its run has no validation split", where=run, fix="give files to score: groundup evaluate CHECKPOINT PATH...")
+    tokenizer = Tokenizer.load(checkpoint / "tokenizer.json")
+    opened = Run.open(home) if home else None
+    compute = decide_compute(opened.config() if opened and (opened.path / "config.toml").is_file() else Config())
+    model = load_model(checkpoint, compute.device)
+    model.attention = compute.attention
+    corpus = Corpus(opened.corpus) if opened else None
+    if paths:
+        listen(Phase("reading"))
+        texts = [item.text for item in read_documents(paths) if isinstance(item, Document)]
+        documents = [ids for ids in tokenizer.encode_batch(texts) if len(ids)]
+    else:
+        assert corpus is not None
+        documents = corpus.validation_documents()
+    if not documents:
+        raise UserError(
+            "there is no text to score",
+            where=", ".join(str(path) for path in paths) or run,
+            fix="give files with text" if paths else "the run held nothing out: give files, groundup evaluate RUN PATH...",
+        )
+    windows = Windows.of(documents, model.shape.context)
+    listen(Phase(f"scoring {windows.tokens:,} tokens"))
+    with stop_on_signals() as stop:
+        scores = score(
+            model,
+            windows,
+            eos_id=tokenizer.eos_id,
+            byte_lengths=torch.from_numpy(tokenizer.byte_lengths(model.shape.vocab_size)),
+            compute=compute,
+            poll=stop.poll,
+        )
+    return {
+        **asdict(scores),
+        "source": [str(path) for path in paths] or "validation split",
+        "checkpoint": str(checkpoint),
+        "context": model.shape.context,
+        "baselines": baselines(corpus, documents) if corpus and corpus.path.is_dir() else {},
+    }
+

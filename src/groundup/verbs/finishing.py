@@ -1,0 +1,87 @@
+"""After the last step: score everything held out with the best checkpoint, judge the curve, draw, and report."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from groundup import runs
+from groundup.corpus import Corpus
+from groundup.errors import UserError
+from groundup.evaluation import Scores, Windows, score
+from groundup.events import Listener, Phase
+from groundup.insight import read_curve
+from groundup.model import load_model
+from groundup.parallel import decide_compute, peak_memory_bytes
+from groundup.report import draw_loss_by_epoch, draw_training_curve, write_report
+from groundup.runs import Run, find_checkpoint, read_journal
+
+
+def finish(
+    run: Run, corpus: Corpus, reason: str, *, listen: Listener, poll: Callable[[], None], began: float
+) -> None:
+    """Complete a run whose training ended for `reason`. Raises UserError when it ended in numbers that are not finite."""
+    listen(Phase("evaluating the best checkpoint"))
+    entries = [row for row in read_journal(run.path / "metrics.jsonl") if "event" not in row]
+    best = find_checkpoint(run.path)
+    final = _score_all(run, corpus, poll) if len(corpus.validation) else None
+    evaluated = [entry for entry in entries if entry["val_loss"] is not None]
+    lowest = min(evaluated, key=lambda entry: entry["val_loss"], default=None)
+    seconds = run.info.get("seconds_before", 0.0) + time.monotonic() - began
+    last = entries[-1]
+    events = [row for row in read_journal(run.path / "events.jsonl") if row["event"] in ("started", "ended")]
+    run.update(
+        status="finished",
+        stop_reason=reason,
+        initial={"train_loss": entries[0]["train_loss"], "val_loss": entries[0]["val_loss"]},
+        final={"train_loss": last["train_loss"], "validation": asdict(final) if final else None},
+        best={
+            "step": lowest["step"] if lowest else last["step"],
+            "train_loss": min(entry["train_loss"] for entry in entries),
+            "val_loss": lowest["val_loss"] if lowest else None,
+            "checkpoint": best.name,
+        },
+        verdict=asdict(read_curve(entries)),
+        actual={
+            "steps": last["step"],
+            "tokens": last["tokens"],
+            "epochs": round(last["tokens"] / len(corpus.train), 3),
+            "minutes": round(seconds / 60, 3),
+            "memory_bytes": peak_memory_bytes(),
+            "reading_seconds": run.info.get("reading_seconds"),
+        },
+    )
+    listen(Phase("reporting"))
+    draw(run, entries)
+    write_report(run.path)
+    if reason == "not finite":
+        raise UserError(
+            "training stopped: the loss or its gradient was not finite, many steps in a row",
+            where=run.path / "metrics.jsonl",
+            fix="begin again with a lower rate, such as --set optimizer.learning_rate=0.005; the best checkpoint is intact",
+        )
+
+
+def draw(run: Run, entries: list[Mapping[str, Any]] | list[dict[str, Any]]) -> None:
+    """training_curve.png and loss_by_epoch.png."""
+    metrics = runs.read_json(run.path / "training_metrics.json")
+    table = {name: row["loss"] for name, row in run.info.get("baselines", {}).items() if "loss" in row}
+    draw_training_curve(metrics, run.path / "training_curve.png", baselines=table)
+    draw_loss_by_epoch(entries, run.path / "loss_by_epoch.png")
+
+
+def _score_all(run: Run, corpus: Corpus, poll: Callable[[], None]) -> Scores:
+    config = run.config()
+    compute = decide_compute(config)
+    model = load_model(find_checkpoint(run.path), compute.device)
+    model.attention = compute.attention
+    return score(
+        model,
+        Windows.of(corpus.validation_documents(), model.shape.context),
+        eos_id=corpus.tokenizer.eos_id,
+        byte_lengths=torch.from_numpy(corpus.tokenizer.byte_lengths(model.shape.vocab_size)),
+        compute=compute,
+        poll=poll,
+    )

@@ -1,0 +1,42 @@
+"""`generate` and `chat`: a trained model writes."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from groundup import inference
+from groundup.config import Config
+from groundup.corpus import Tokenizer
+from groundup.inference import Generation, SamplingSettings
+from groundup.model import Transformer, load_model
+from groundup.parallel import decide_compute
+from groundup.runs import find_checkpoint
+
+
+def generate(
+    run: Path,
+    prompts: Sequence[str],
+    settings: SamplingSettings | None = None,
+    *,
+    n: int = 1,
+    use_cache: bool = True,
+    on_text: Callable[[int, str], None] | None = None,
+) -> list[Generation]:
+    """`n` continuations of each prompt by the best checkpoint of `run` (or by a checkpoint directory).
+
+    `on_text(index, piece)` is called as text becomes certain. Raises UserError for bad settings or no checkpoint.
+    """
+    model, tokenizer = load(run)
+    return inference.generate(model, tokenizer, prompts, settings or SamplingSettings(), n=n, use_cache=use_cache, on_text=on_text)
+
+
+def chat(run: Path, settings: SamplingSettings | None = None) -> None:
+    """Talk with the best checkpoint of `run` in the terminal, until /exit or the end of input."""
+    model, tokenizer = load(run)
+    inference.chat(model, tokenizer, settings or SamplingSettings())
+
+
+def load(run: Path) -> tuple[Transformer, Tokenizer]:
+    """The model, ready to write, and the tokenizer of a run's best checkpoint or of a checkpoint directory."""
+    checkpoint = find_checkpoint(run)
+    compute = decide_compute(Config())
+    return load_model(checkpoint, compute.device), Tokenizer.load(checkpoint / "tokenizer.json")

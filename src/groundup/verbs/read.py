@@ -1,0 +1,44 @@
+"""`read` and `prepare`: what is in the documents, and a corpus made of them once for many runs."""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from groundup.config import load_config
+from groundup.corpus import Corpus, prepare_corpus
+from groundup.documents import Document, FileRecord, read_documents
+from groundup.errors import UserError
+from groundup.events import Listener, nobody
+from groundup.runs import stop_on_signals
+
+
+def read(paths: Sequence[Path], *, ocr: bool = True) -> Iterator[Document | FileRecord]:
+    """The text that training would see of each file: its documents, then its row of the ledger."""
+    return read_documents(paths, ocr=ocr)
+
+
+def prepare(
+    paths: Sequence[Path],
+    *,
+    out: Path,
+    config: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    listen: Listener = nobody,
+) -> Corpus:
+    """Read, deduplicate, split and tokenize documents into the corpus directory `out`, which `train` takes as a PATH.
+
+    Raises UserError when `out` exists or nothing can be read.
+    """
+    resolved = load_config(config, settings)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError("exists already", where=out, fix="give another --out, or remove it")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if out.exists():
+            out.rmdir()
+        with stop_on_signals() as stop:
+            return prepare_corpus(paths, out, resolved, listen=listen, poll=stop.poll)
+    except OSError as error:
+        free = shutil.disk_usage(out.parent if out.parent.exists() else Path.cwd()).free
+        raise UserError(f"cannot be written: {error} ({free:,} bytes free)", where=out, fix="give another --out") from None

@@ -1,0 +1,212 @@
+"""`train` and `resume`: documents in, a trained and evaluated run directory out."""
+
+import hashlib
+import json
+import os
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from groundup import runs
+from groundup.config import Config, load_config
+from groundup.corpus import Corpus, is_corpus, prepare_corpus
+from groundup.documents import find_files
+from groundup.errors import Stopped, UserError
+from groundup.events import Event, Listener, Logged, Notice, nobody
+from groundup.planning import DEFAULT_MINUTES
+from groundup.report import ProgressLog, plain_line
+from groundup.runs import Run, StopRequest
+from groundup.verbs.finishing import finish
+from groundup.verbs.fitting import train_model
+
+PathLike = str | os.PathLike[str]
+
+
+def train(
+    paths: PathLike | Sequence[PathLike],
+    *,
+    out: PathLike = "checkpoints",
+    minutes: float | None = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    tokens: int | None = None,
+    size: str | None = None,
+    config: PathLike | None = None,
+    settings: Mapping[str, Any] | None = None,
+    listen: Listener = nobody,
+    started: float | None = None,
+) -> Run:
+    """Train a language model from the ground up on the documents at `paths`, into the run directory `out`.
+
+    At most one budget is given; without one it is `DEFAULT_MINUTES` minutes. `settings` maps dotted keys to values
+    (`{"model.layers": 4}`) and overrides the TOML file `config`. On its own unfinished run it resumes; on its own
+    finished run it does nothing. `started` is the time.monotonic() from which `minutes` counts.
+    Raises UserError for bad input and for a directory that holds anything else, Stopped when a signal came.
+    """
+    began = time.monotonic() if started is None else started
+    given = [Path(paths)] if isinstance(paths, str | os.PathLike) else [Path(path) for path in paths]
+    budget = {"minutes": minutes, "steps": steps, "epochs": epochs, "tokens": tokens}
+    overrides = {f"training.{name}": value for name, value in budget.items() if value is not None}
+    overrides |= {"size": size} if size else {}
+    resolved = load_config(Path(config) if config else None, {**(settings or {}), **overrides})
+    if not any(getattr(resolved.training, name) for name in budget):
+        resolved.training.minutes = DEFAULT_MINUTES
+        resolved.origins["training.minutes"] = "no budget was given: minutes, steps, tokens or epochs"
+        listen(Notice(f"no budget was given: training for {DEFAULT_MINUTES:g} minutes (--minutes, --steps, --epochs or --tokens sets one)"))
+    if not given:
+        raise UserError("no documents were given", fix="groundup train PATH...")
+    for path in given:
+        if not path.exists():
+            next(find_files([path]))  # raises with the nearest existing name
+    request = {
+        "paths": [str(path.resolve()) for path in given],
+        "settings": _plain(resolved.values()),
+        "inputs": _fingerprint(given),
+    }
+    directory = Path(out)
+    run = _claim(directory, request)
+    return _work(run, resolved, listen, began)
+
+
+def resume(run: PathLike, *, listen: Listener = nobody) -> Run:
+    """Continue an unfinished run from its newest good checkpoint, or from the start when it has none.
+
+    A finished run is left as it is. Raises UserError when `run` is none, Stopped when a signal came.
+    """
+    existing = Run.open(Path(run))
+    request = existing.info.get("request")
+    if not isinstance(request, dict):
+        raise UserError("holds no request to continue", where=existing.path / "run.json")
+    return _work(existing, load_config(None, request["settings"]), listen, time.monotonic())
+
+
+def _claim(directory: Path, request: dict[str, Any]) -> Run:
+    """The run in `directory`: a new one, or the one that `request` began; anything else there is refused."""
+    if (directory / "run.json").is_file():
+        run = Run.open(directory)
+        before = run.info.get("request") or {}
+        if differences := _differences(before, request):
+            raise UserError(
+                "holds another run: " + "; ".join(differences),
+                where=directory,
+                fix=f"give another --out; or `groundup resume {shlex.quote(str(directory))}` continues that run as it was begun",
+            )
+        return run
+    try:
+        strangers = [p.name for p in directory.iterdir() if p.name not in (".lock", ".lock-holder")] if directory.exists() else []
+        if strangers:
+            raise UserError(
+                f"is not empty and holds no run (there is {strangers[0]!r})", where=directory, fix="give an empty or new --out"
+            )
+        directory.mkdir(parents=True, exist_ok=True)
+        run = Run(directory)
+        run.update(
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            status="preparing",
+            command=_command(request, directory),
+            request=request,
+        )
+    except NotADirectoryError:
+        raise UserError("is not a directory", where=directory, fix="give another --out") from None
+    except OSError as error:
+        raise UserError(f"cannot be written: {error.strerror or error}", where=directory, fix="give another --out") from None
+    return run
+
+
+def _work(run: Run, config: Config, listen: Listener, began: float) -> Run:
+    """Bring a run from whatever state it is in to its end."""
+    with runs.locked(run.path), runs.stop_on_signals() as stop:
+        run = Run.open(run.path)
+        if run.info.get("status") == "finished":
+            listen(Notice(f"the run is finished ({run.info.get('stop_reason')}); nothing to do: {run.path}"))
+            return run
+        log = ProgressLog(run.path / "progress.log")
+
+        def both(event: Event) -> None:
+            if isinstance(event, Logged):
+                log.write(plain_line(event))
+            listen(event)
+
+        try:
+            corpus = _corpus(run, config, both, stop, began)
+            if (run.path / "config.toml").is_file() and "horizon" in run.info:
+                config = run.config()
+            reason = train_model(run, config, corpus, listen=both, poll=stop.poll, began=began)
+            finish(run, corpus, reason, listen=both, poll=stop.poll, began=began)
+        except Stopped as stopped:
+            run.update(status="stopped", stop_reason=str(stopped))
+            raise Stopped(str(stopped), fix=f"`groundup resume {shlex.quote(str(run.path))}` continues it") from None
+        return run
+
+
+def _corpus(run: Run, config: Config, listen: Listener, stop: StopRequest, began: float) -> Corpus:
+    """The run's corpus: prepared now, unless it already is or the input is one."""
+    paths = [Path(path) for path in run.info["request"]["paths"]]
+    home = run.path / "corpus"
+    if not (home / "manifest.json").is_file() and not (home / "reference.json").is_file():
+        if len(paths) == 1 and is_corpus(paths[0]):
+            home.mkdir(exist_ok=True)
+            reference = {"path": str(paths[0]), "fingerprint": Corpus(paths[0]).manifest["fingerprint"]}
+            runs.write_atomic(home / "reference.json", json.dumps(reference) + "\n")
+        else:
+            prepare_corpus(paths, home, config, listen=listen, poll=stop.poll)
+    corpus = Corpus(run.corpus)
+    manifest = corpus.manifest
+    if "corpus" in run.info and run.info["corpus"]["fingerprint"] != manifest["fingerprint"]:
+        raise UserError("is not the corpus this run began with", where=corpus.path, fix="restore it, or begin another run with another --out")
+    if "corpus" not in run.info:
+        facts = {key: value for key, value in manifest.items() if key not in ("version", "shards")}
+        facts["bytes_per_token"] = round(manifest["train_bytes"] / max(manifest["train_tokens"], 1), 3)
+        run.update(corpus=facts, reading_seconds=round(time.monotonic() - began, 2))
+    config.data.tokenizer = config.data.tokenizer or manifest["tokenizer"]
+    config.data.vocab_size = config.data.vocab_size or manifest["vocab_size"]
+    return corpus
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between two requests, in words."""
+    found = []
+    if before.get("paths") != now["paths"]:
+        found.append(f"its documents are {', '.join(before.get('paths', []))}")
+    elif before.get("inputs") != now["inputs"]:
+        found.append("its documents changed since it began")
+    old, new = before.get("settings", {}), now["settings"]
+    for key in sorted(old.keys() | new.keys()):
+        if old.get(key) != new.get(key):
+            found.append(f"{key} is {old.get(key, 'not set')} there, {new.get(key, 'not set')} here")
+    return found
+
+
+def _fingerprint(paths: Sequence[Path]) -> str:
+    """A name for the state of the input files: their paths, sizes and times, without reading them."""
+    name = hashlib.sha256()
+    for path in find_files(paths):
+        if isinstance(path, Path):
+            try:
+                status = path.stat()
+            except OSError:
+                continue
+            name.update(f"{os.fsencode(path.resolve())!r} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return name.hexdigest()[:32]
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+
+def _command(request: Mapping[str, Any], directory: Path) -> str:
+    """The shell command that repeats this run."""
+    defaults = _plain(Config().values())
+    settings = {key: value for key, value in request["settings"].items() if defaults.get(key) != value}
+    words = ["groundup", "train", *request["paths"], "--out", str(directory)]
+    for key, value in settings.items():
+        name = key.removeprefix("training.")
+        if name in ("minutes", "steps", "epochs", "tokens", "size"):
+            words += [f"--{name}", str(value)]
+        else:
+            words += ["--set", f"{key}={json.dumps(value) if not isinstance(value, str) else value}"]
+    return shlex.join(words)
+
