@@ -103,6 +103,13 @@ def _walk(folder: Path, roots: list[str]) -> Iterator[Path | FileRecord]:
     if "pyvenv.cfg" in names:
         yield _skipped(folder, "a Python virtual environment")
         return
+    # `groundup train . --out ./checkpoints` must not learn from its own run the next time
+    if "run.json" in names and {"config.toml", "corpus", ".lock"} & set(names):
+        yield _skipped(folder, "a run of groundup")
+        return
+    if "manifest.json" in names and "tokenizer.json" in names:
+        yield _skipped(folder, "a corpus or checkpoint of groundup")
+        return
     for name in names:
         if reason := why_left_out(name):
             yield _skipped(folder / name, reason)

@@ -88,6 +88,10 @@ def _claim(directory: Path, request: dict[str, Any]) -> Run:
     if (directory / "run.json").is_file():
         run = Run.open(directory)
         before = run.info.get("request") or {}
+        if before != request and not (directory / "corpus").exists():  # it never got past reading: nothing to lose
+            with runs.locked(directory):
+                run.update(command=_command(request, directory), request=request)
+            return run
         if differences := _differences(before, request):
             raise UserError(
                 "holds another run: " + "; ".join(differences),
