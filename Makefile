@@ -1,0 +1,44 @@
+# The two commands of the README: `make demo` and `make test`. Both make the environment first if need be.
+#
+# `make env` installs the CPU build of torch where pip can find one. On Linux, PyPI's own torch brings CUDA with it;
+# for the small CPU build set PIP_EXTRA_INDEX_URL to PyTorch's CPU index (https://pytorch.org/get-started/locally).
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.groundup-installed
+RUN ?= demo-run
+
+.PHONY: env demo test slow lint format docs bench clean
+
+env: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e . --group dev
+	touch $(STAMP)
+
+demo: env
+	$(BIN)/groundup demo --out $(RUN)
+
+test: env
+	$(BIN)/python -m pytest -n auto --dist loadfile
+
+slow: env
+	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: env
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: env
+	$(BIN)/python docs/make_reference.py
+
+clean:
+	rm -rf .venv demo-run demo-run-documents dist build .pytest_cache .ruff_cache
