@@ -58,13 +58,12 @@ _TABLES = {
     ".xhtml": ("html", "application/xhtml+xml"),
 }
 _PROSE = {
-    "plain-text": "text/plain",
     "markdown": "text/markdown",
+    "mdx": "text/markdown",
+    "quarto": "text/markdown",
     "rst": "text/x-rst",
     "tex": "text/x-tex",
     "asciidoc": "text/asciidoc",
-    "mdx": "text/markdown",
-    "quarto": "text/markdown",
 }
 _HTML = re.compile(rb"\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(?:!doctype\s+html|html[\s>])", re.I | re.S)
 
@@ -116,9 +115,8 @@ def _by_name(head: bytes, name: str, suffix: str) -> Kind:
     tags = identify.tags_from_filename(PurePosixPath(name).name) - {"text", "binary"}
     for tag, media_type in _PROSE.items():
         if tag in tags:
-            return (
-                Kind("html", "text/html") if looks_html and tag == "plain-text" else Kind("text", media_type)
-            )
+            return Kind("text", media_type)
+    tags -= {"plain-text"}  # CMakeLists.txt is also cmake
     if tags and suffix not in _BINARY_NAMES:
         return Kind("code", f"text/x-{_language(tags)}")
     if looks_html:

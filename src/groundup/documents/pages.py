@@ -4,8 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-_DIGITS = re.compile(r"\d+")
-_EDGE_NUMBER = re.compile(r"^(\d{1,5})\b|\b(\d{1,5})$")
+_DIGITS = re.compile(r"(?<!\d)\d{1,5}(?!\d)")
 _ROMAN = re.compile(r"[ivxlc]{1,8}", re.I)
 _EDGE_LINES = 2
 _LONGEST_HEAD = 120  # characters
@@ -14,39 +13,50 @@ _LONGEST_HEAD = 120  # characters
 def strip_running_heads(pages: Sequence[str]) -> list[str]:
     """`pages` without running heads, feet and page numbers; documents of fewer than 3 pages stay as they are.
 
-    A line among the first or last two of its page is dropped if, digits aside, it is at that edge of more
-    than half of the pages; if it is of some length and at that edge of four pages; or if it is short and
-    begins or ends with the page's number, which is to say: a number at the same distance from the page's
-    index on more than half of the pages (so that heads may change by chapter)."""
+    A short line among the first or last two of its page is dropped if the same line is at that edge of more
+    than half of the pages (if it is of some length: of four pages), or if it holds the page's number, which
+    is to say a number at the same distance from the page's index: in the same words on more than half of the
+    pages, or at the line's beginning or end on more than half (a head that changes by chapter)."""
     if len(pages) < 3:
         return list(pages)
     lines = [page.split("\n") for page in pages]
     half = sum(1 for page in pages if page.strip()) / 2
-    repeated: Counter[tuple[bool, str]] = Counter()
-    exact: Counter[tuple[bool, str]] = Counter()
-    offsets: Counter[tuple[bool, int]] = Counter()
+    counts: Counter[tuple] = Counter()
     for index, page in enumerate(lines):
-        edges = list(_edges(page))
-        repeated.update({(top, _DIGITS.sub("#", page[at].strip())) for top, at in edges})
-        exact.update({(top, page[at].strip()) for top, at in edges})
-        offsets.update({(top, number - index) for top, at in edges for number in _edge_numbers(page[at])})
-    heads = {key for key, count in repeated.items() if count > half and count > 2}
-    chapters = {key for key, count in exact.items() if count > 3 and len(key[1]) > 7 and key[1][0].isalnum()}
-    numbered = {key for key, count in offsets.items() if count > half and count > 3}
+        counts.update({mark for top, at in _edges(page) for mark in _marks(page[at].strip(), top, index)})
+    heads = {
+        mark
+        for mark, count in counts.items()
+        if (count > half and count > 2) or (mark[0] == "text" and count > 3 and len(mark[2]) > 7)
+    }
+    numbered = any(mark[0] != "text" for mark in heads)
     kept = []
     for index, page in enumerate(lines):
-        drop = set()
-        for top, at in _edges(page):
-            line = page[at].strip()
-            if (
-                (top, _DIGITS.sub("#", line)) in heads
-                or (top, line) in chapters
-                or any((top, number - index) in numbered for number in _edge_numbers(line))
-                or (numbered and _ROMAN.fullmatch(line))
-            ):
-                drop.add(at)
+        drop = {
+            at
+            for top, at in _edges(page)
+            if not heads.isdisjoint(_marks(page[at].strip(), top, index))
+            or (numbered and _ROMAN.fullmatch(page[at].strip()))
+        }
         kept.append("\n".join(line for at, line in enumerate(page) if at not in drop).strip("\n"))
     return kept
+
+
+def _marks(line: str, top: bool, index: int) -> set[tuple]:
+    """What a line at a page's edge has in common with its likes on other pages: its text; its text around a
+    number at a fixed distance from the page's index; or such a number at its beginning or end."""
+    marks: set[tuple] = set()
+    if len(line) > _LONGEST_HEAD:
+        return marks
+    if line[:1].isalnum():
+        marks.add(("text", top, line))
+    shape = _DIGITS.sub("#", line)
+    for match in _DIGITS.finditer(line):
+        distance = int(match[0]) - index
+        marks.add(("shape", top, shape, distance))
+        if match.start() == 0 or match.end() == len(line):
+            marks.add(("edge", top, distance))
+    return marks
 
 
 def join_pages(pages: Sequence[str]) -> tuple[str, tuple[int, ...]]:
@@ -77,10 +87,3 @@ def _edges(page: list[str]) -> list[tuple[bool, int]]:
     filled = [at for at, line in enumerate(page) if line.strip()]
     top, bottom = filled[:_EDGE_LINES], filled[-_EDGE_LINES:]
     return [(True, at) for at in top] + [(False, at) for at in bottom]
-
-
-def _edge_numbers(line: str) -> list[int]:
-    line = line.strip()
-    if len(line) > _LONGEST_HEAD:
-        return []
-    return [int(first or last) for first, last in _EDGE_NUMBER.findall(line)]

@@ -124,7 +124,7 @@ def _lines(page: Any) -> list[_Line]:
         first, last = start + len(part) - len(part.lstrip()), start + len(part.rstrip()) - 1
         # The middle, because a line may begin with a superscript.
         middle = (first + last) // 2
-        raw.FPDFText_GetCharOrigin(text_page, last, end, unused)
+        raw.FPDFText_GetCharBox(text_page, last, unused, end, following, following)
         raw.FPDFText_GetCharOrigin(text_page, middle, unused, y)
         raw.FPDFText_GetCharOrigin(text_page, first, x, unused)
         size = raw.FPDFText_GetFontSize(text_page, middle) or 1.0
@@ -145,7 +145,7 @@ def _leading(pages: list[list[_Line]]) -> float:
     for lines in pages:
         for above, line in itertools.pairwise(lines):
             step = (above.y - line.y) / line.size
-            if 0.8 < step < 3 and abs(above.size - line.size) < 0.1:
+            if 0.8 < step < 2.5 and abs(above.size - line.size) < 0.1:
                 steps[round(step * 20) / 20] += 1
     return steps.most_common(1)[0][0] if steps else 1.2
 
@@ -161,7 +161,7 @@ def _layout(lines: list[_Line], leading: float) -> str:
         gap = (above.y - line.y) / size if above else 0.0
         if above and abs(gap) < 0.6 and -0.5 < (line.x - above.end) / size < 3:
             # PDFium begins a line at a superscript and after it; both are on the line above.
-            tight = (line.x - above.end) / size < 0.9 or line.text[0] in ".,;:)]"
+            tight = (line.x - above.end) / size < 0.12 or line.text[0] in ".,;:)]"
             out.append(line.text if tight else f" {line.text}")
             base = line if line.size > above.size else above
             above = _Line(line.text, above.x, base.y, line.end, base.size, above.advance)

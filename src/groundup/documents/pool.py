@@ -117,6 +117,9 @@ class Pool:
                 while not follow.ended:
                     header, blob = process.receive(follow.seconds or self.limits.seconds)
                     self._put(task, follow.items(header, blob))
+                if follow.spent:
+                    self._stop(process)
+                    return None
                 return process
             except TimeoutError:
                 reason = f"took longer than {follow.seconds or self.limits.seconds:g} s"
@@ -186,7 +189,7 @@ class _Follow:
         self.start: dict | None = None
         self.seconds = 0.0
         self.documents = self.characters = 0
-        self.ended = False
+        self.ended = self.spent = False
 
     def items(self, header: dict, blob: bytes) -> list[Document | FileRecord]:
         ready: list[Document | FileRecord] = []
@@ -203,7 +206,7 @@ class _Follow:
             self.start, self.documents, self.characters = None, 0, 0
         self.start = header.get("start", self.start)
         self.seconds = header.get("expect", 0.0)
-        self.ended = "end" in header
+        self.ended, self.spent = "end" in header, header.get("spent", False)
         return ready
 
 

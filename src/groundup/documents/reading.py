@@ -52,10 +52,14 @@ class Reading:
 
     def whole(self) -> bytes:
         """All bytes; raises Unreadable above limits.whole_bytes."""
-        data = self.stream.read(self.limits.whole_bytes + 1)
-        if len(data) > self.limits.whole_bytes:
-            raise Unreadable(f"larger than {size_text(self.limits.whole_bytes)}, too large to be held whole")
-        return data
+        most = self.limits.whole_bytes
+        parts, held = [], 0
+        for part in self.chunks(most + 1):
+            parts.append(part)
+            held += len(part)
+            if held > most:
+                raise Unreadable(f"larger than {size_text(most)}, too large to be held whole")
+        return b"".join(parts)
 
     def seekable(self) -> BinaryIO:
         """The content as a stream that can seek: itself, or a private unnamed copy."""
@@ -71,6 +75,8 @@ class Reading:
 
     def chunks(self, size: int) -> Iterator[bytes]:
         """The bytes, `size` at a time."""
+        if self.size >= 0:
+            size = min(size, max(self.size + 1, 1 << 16))  # a read takes the memory it asks for
         while chunk := self.stream.read(size):
             self.tick()
             yield chunk

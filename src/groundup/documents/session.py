@@ -40,6 +40,8 @@ class Session:
         self.items: list[tuple[str, str, tuple[int, ...], int]] = []
         self.texts: list[bytes] = []
         self.held = 0
+        self.spent = False
+        """The memory was used up once; what is left of it is in pieces, and a fresh process must go on."""
         self.last: FileRecord | None = None
         """A record that goes with the next frame, so that a small file takes one."""
         self._send = send
@@ -47,7 +49,7 @@ class Session:
     def run(self) -> None:
         """Reads the file; the last frame has "end"."""
         self._read_file()
-        self.send({"end": True})
+        self.send({"end": True, "spent": self.spent})
 
     def _read_file(self) -> None:
         try:
@@ -175,6 +177,7 @@ class Session:
         except Unreadable as error:
             status, reason = "failed", str(error)
         except MemoryError:
+            self.spent = True
             status, reason = "failed", f"it needs more than {size_text(self.limits.memory_bytes)} of memory"
         except RecursionError:
             status, reason = "failed", "nested too deeply"

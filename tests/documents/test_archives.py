@@ -1,0 +1,146 @@
+import bz2
+import gzip
+import io
+import lzma
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from groundup.documents import Limits
+
+
+def make_zip(path, members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> None:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
+def test_members_are_named_by_archive_and_path(tmp_path, read):
+    inner = io.BytesIO()
+    make_zip(inner, {"deep.md": b"deep"})
+    make_zip(tmp_path / "a.zip", {"x/one.txt": b"one", "two.py": b"two = 2\n", "b.zip": inner.getvalue()})
+    documents, records = read(tmp_path)
+    base = f"{tmp_path}/a.zip"
+    assert [(d.source, d.text) for d in documents] == [
+        (f"{base}!/x/one.txt", "one"),
+        (f"{base}!/two.py", "two = 2\n"),
+        (f"{base}!/b.zip!/deep.md", "deep"),
+    ]
+    assert [r.path for r in records] == [*(d.source for d in documents), f"{base}!/b.zip", base]
+    assert sum(record.documents for record in records) == 3
+    assert records[0].bytes == 3 and records[-1].bytes == Path(base).stat().st_size
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_tar_archives_are_read_in_every_compression(tmp_path, read, mode):
+    suffix = mode.replace("w", ".tar").replace(":", ".")
+    path = tmp_path / f"a{suffix}"
+    with tarfile.open(path, mode) as archive:
+        for name in ("one.txt", "sub/two.txt"):
+            info = tarfile.TarInfo(name)
+            info.size = len(name)
+            archive.addfile(info, io.BytesIO(name.encode()))
+    documents, records = read(tmp_path)
+    assert [(d.source, d.text) for d in documents] == [
+        (f"{path}!/{n}", n) for n in ("one.txt", "sub/two.txt")
+    ]
+    assert records[-1].reader == "tar" and records[-1].path == str(path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)]
+)
+def test_a_compressed_file_is_that_file(tmp_path, read, suffix, pack):
+    (tmp_path / f"rows.jsonl.{suffix}").write_bytes(pack(b'{"text": "one"}\n{"text": "two"}\n'))
+    documents, (record,) = read(tmp_path)
+    assert [(d.source, d.text) for d in documents] == [
+        (f"{tmp_path}/rows.jsonl.{suffix}#1", "one"),
+        (f"{tmp_path}/rows.jsonl.{suffix}#2", "two"),
+    ]
+    assert (record.reader, record.bytes) == ("jsonl", 32)
+
+
+def test_names_that_lead_outside_links_and_devices_are_skipped(tmp_path, read):
+    make_zip(tmp_path / "slip.zip", {"../../evil.txt": b"evil", "/abs.txt": b"abs", "ok.txt": b"ok"})
+    with tarfile.open(tmp_path / "links.tar", "w") as archive:
+        for name, kind in (("link", tarfile.SYMTYPE), ("device", tarfile.CHRTYPE)):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "/etc/passwd"
+            archive.addfile(info)
+    before = sorted(tmp_path.parent.rglob("*"))
+    documents, records = read(tmp_path)
+    assert [document.text for document in documents] == ["ok"]
+    reasons = {Path(record.path).name: record.reason for record in records if record.status == "skipped"}
+    assert set(reasons) == {"evil.txt", "abs.txt", "link", "device"}
+    assert "outside" in reasons["evil.txt"] and "link" in reasons["link"]
+    assert sorted(tmp_path.parent.rglob("*")) == before
+
+
+def test_a_zip_bomb_is_refused_and_its_neighbours_are_read(tmp_path, read):
+    make_zip(tmp_path / "a.zip", {"bomb.txt": b"a" * (40 << 20), "ok.txt": b"fine"})
+    documents, records = read(tmp_path)
+    assert [document.text for document in documents] == ["fine"]
+    assert records[0].status == "failed" and "times its size" in records[0].reason and records[0].seconds == 0
+
+
+def test_a_gzip_bomb_stops_at_the_ratio(tmp_path, read):
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"a" * (200 << 20), 9))
+    _, (record,) = read(tmp_path)
+    assert record.status == "failed" and "times its size" in record.reason
+    assert record.characters < 40 << 20
+
+
+def test_all_nested_archives_share_one_limit(tmp_path, read):
+    members = {f"{n}.txt": os.urandom(500).hex().encode() for n in range(20)}
+    make_zip(tmp_path / "a.zip", members)
+    documents, records = read(tmp_path, limits=Limits(archive_bytes=5500))
+    assert len(documents) == 5
+    assert records[-1].status == "failed" and "unpacks to more" in records[-1].reason
+    documents, records = read(tmp_path, limits=Limits(archive_members=7))
+    assert len(documents) == 7 and "more than 7 members" in records[-1].reason
+
+
+def test_nesting_deeper_than_three_is_skipped(tmp_path, read):
+    data = b"bottom"
+    for level in range(4):
+        file = io.BytesIO()
+        make_zip(file, {"n.zip" if level else "in.txt": data})
+        data = file.getvalue()
+    (tmp_path / "four.zip").write_bytes(data)
+    with zipfile.ZipFile(tmp_path / "four.zip") as outer:
+        (tmp_path / "three.zip").write_bytes(outer.read("n.zip"))
+    documents, records = read(tmp_path)
+    assert [document.source for document in documents] == [f"{tmp_path}/three.zip!/n.zip!/n.zip!/in.txt"]
+    assert records[0].status == "skipped" and "nested deeper" in records[0].reason
+
+
+def test_truncated_data_keep_what_came_before(tmp_path, read):
+    lines = b"".join(b'{"text": "line %d %s"}\n' % (n, os.urandom(20).hex().encode()) for n in range(5000))
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines)[:-2000])
+    documents, (record,) = read(tmp_path)
+    assert 4000 < len(documents) < 5000 and documents[0].text.startswith("line 0 ")
+    assert record.status == "read" and "cut short" in record.reason
+
+
+def test_encrypted_and_damaged_members_fail_alone(tmp_path, read):
+    make_zip(tmp_path / "a.zip", {"bad.txt": b"some text " * 50, "ok.txt": b"ok"}, zipfile.ZIP_STORED)
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    central = data.index(b"PK\x01\x02")
+    data[central + 8] |= 1  # the flag of encryption in the directory
+    (tmp_path / "a.zip").write_bytes(data)
+    documents, records = read(tmp_path)
+    assert [document.text for document in documents] == ["ok"]
+    assert records[0].status == "failed" and "password" in records[0].reason
+
+
+def test_folders_of_tools_inside_archives_take_one_record(tmp_path, read):
+    make_zip(
+        tmp_path / "a.zip",
+        {".git/config": b"x", ".git/HEAD": b"x", "p/__pycache__/a.txt": b"x", "a.txt": b"a"},
+    )
+    documents, records = read(tmp_path)
+    assert [document.text for document in documents] == ["a"]
+    assert [r.path.partition("!/")[2] for r in records] == [".git", "p/__pycache__", "a.txt", ""]

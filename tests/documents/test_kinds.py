@@ -1,0 +1,53 @@
+import pytest
+
+from groundup.documents.kinds import find_kind, find_office_kind
+
+
+@pytest.mark.parametrize(
+    ("head", "name", "reader", "media_type"),
+    [
+        (b"%PDF-1.7\n", "paper.txt", "pdf", "application/pdf"),
+        (b"HTTP/1.1 200 OK\r\n\r\n%PDF-1.4", "paper.pdf", "pdf", "application/pdf"),
+        (b"\x89PNG\r\n\x1a\n....", "scan", "image", "image/png"),
+        (b"RIFF\x10\0\0\0WEBPVP8 ", "scan.jpg", "image", "image/webp"),
+        (b"PK\x03\x04....", "letter.docx", "zip", "application/zip"),
+        (b"\x1f\x8b\x08....", "rows.jsonl.gz", "gzip", "application/gzip"),
+        (b'{"text": "not packed"}', "rows.jsonl.gz", "jsonl", "application/jsonl"),
+        (b"<!DOCTYPE html><p>404", "paper.pdf", "html", "text/html"),
+        (b"  <!-- c --><html lang='en'>", "page", "html", "text/html"),
+        (b"<html>", "template.php", "code", "text/x-php"),
+        (b"# Title", "README.md", "text", "text/markdown"),
+        (b"\\documentclass{article}", "paper.tex", "text", "text/x-tex"),
+        (b"#include <a.h>", "a.h", "code", "text/x-c"),
+        (b"all:\n\tcc", "Makefile", "code", "text/x-makefile"),
+        (b"#!/usr/bin/env python3\n", "tool", "code", "text/x-python"),
+        (b"a;b\n1;2", "t.csv", "csv", "text/csv"),
+        (b"Dear all", "letter.unknown", "text", "text/plain"),
+        (b"BM is short for benchmark, and this is text", "notes.txt", "text", "text/plain"),
+    ],
+)
+def test_content_is_looked_at_before_the_name(head, name, reader, media_type):
+    kind = find_kind(head, name)
+    assert (kind.reader, kind.media_type) == (reader, media_type)
+
+
+@pytest.mark.parametrize(
+    ("head", "name", "status", "word"),
+    [
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "letter.docx", "failed", "password"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "letter.doc", "skipped", "DOCX"),
+        (b"7z\xbc\xaf\x27\x1c", "a.7z", "skipped", "unpack"),
+        (b"random\0bytes", "paper.pdf", "failed", "not a PDF"),
+    ],
+)
+def test_files_that_are_left_alone_say_why(head, name, status, word):
+    kind = find_kind(head, name)
+    assert kind.reader == "" and kind.status == status and word in kind.reason
+
+
+def test_a_zip_file_is_known_by_its_members():
+    docx = find_office_kind(["[Content_Types].xml", "word/document.xml"], "")
+    assert docx and docx.reader == "docx"
+    slides = find_office_kind(["ppt/presentation.xml"], "")
+    assert slides and slides.status == "skipped" and "PowerPoint" in slides.reason
+    assert find_office_kind(["a.txt"], "") is None
