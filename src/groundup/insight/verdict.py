@@ -214,7 +214,10 @@ def _healthy(train: Points, val: Points) -> Verdict:
 
 
 def _finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # JSON knows integers beyond every float
+        return False
 
 
 def _final(curve: Points, most: int = 5) -> float:

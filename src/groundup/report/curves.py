@@ -22,6 +22,7 @@ BLUE, RED, GREEN = "#0072b2", "#cc3311", "#1b8a5a"
 INK, FAINT, PAPER = "#24292f", "#8c959f", "#ffffff"
 
 _LOSS = "loss (nats per token)"
+_MOST = 1e30  # a loss or rate beyond this is a fault of the file, and axes overflow on it
 
 
 def draw_training_curve(
@@ -48,7 +49,7 @@ def training_figure(
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     steps = metrics["steps"]
     train, val = _points(steps, metrics["train_loss"]), _points(steps, metrics["val_loss"])
-    rates = [point for point in _points(steps, metrics["learning_rate"]) if point[1] > 0]
+    rates = [point for point in _points(steps, metrics["learning_rate"]) if point[1] > 1 / _MOST]
 
     for points, color, label, few in ((train, BLUE, "training", 12), (val, RED, "validation", 60)):
         if points:
@@ -107,11 +108,13 @@ def epoch_figure(entries: Sequence[Mapping[str, Any]]) -> Figure:
     axes = figure.subplots()
     train: dict[int, list[float]] = {}
     val: dict[int, float] = {}
-    trained = [e for e in entries if finite(e.get("epoch")) and e.get("step") != 0]
-    for entry in trained or [e for e in entries if finite(e.get("epoch"))]:
-        if finite(entry.get("train_loss")):
+    trained = [
+        e for e in entries if finite(e.get("epoch")) and abs(e["epoch"]) < _MOST and e.get("step") != 0
+    ]
+    for entry in trained or [e for e in entries if e.get("epoch") == 0]:
+        if finite(entry.get("train_loss")) and abs(entry["train_loss"]) < _MOST:
             train.setdefault(int(entry["epoch"]), []).append(entry["train_loss"])
-        if finite(entry.get("val_loss")):
+        if finite(entry.get("val_loss")) and abs(entry["val_loss"]) < _MOST:
             val[int(entry["epoch"])] = entry["val_loss"]
     means = [(epoch, math.fsum(losses) / len(losses)) for epoch, losses in sorted(train.items())]
     for points, color, label, marker in (
@@ -208,7 +211,7 @@ def _worth_drawing(
 
 
 def _points(steps: Sequence[Any], values: Sequence[Any]) -> list[tuple[float, float]]:
-    return [(x, y) for x, y in zip(steps, values, strict=False) if finite(x) and finite(y)]
+    return [(x, y) for x, y in zip(steps, values, strict=False) if finite(x) and finite(y) and abs(y) < _MOST]
 
 
 def _xy(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:

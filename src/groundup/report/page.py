@@ -3,13 +3,13 @@
 The texts on it come from documents, file names and a model, so every one of them is escaped.
 """
 
-import html
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from groundup.report.curves import epoch_figure, replace_file, svg, training_figure
+from groundup.report.markup import esc, facts, section, sentence, table
 from groundup.report.run_files import Ledger, RunFiles, read_run
 from groundup.report.summary import (
     baseline_rows,
@@ -33,7 +33,7 @@ def write_report(run_dir: Path) -> Path:
 
 def render_page(files: RunFiles) -> str:
     """The page as HTML text."""
-    name = esc(files.root.resolve().name)
+    name, version = esc(files.root.resolve().name), esc(files.section("versions").get("groundup", ""))
     sections = (
         _headline(files),
         _verdict(files),
@@ -64,16 +64,11 @@ def render_page(files: RunFiles) -> str:
 <p class="lead">{_lead(files)}</p>
 </header>
 <main>
-{"".join(section for section in sections if section)}</main>
-<footer>Made by groundup {esc(files.section("versions").get("groundup", ""))} from the files in this run's directory.</footer>
+{"".join(sections)}</main>
+<footer>Made by groundup {version} from the files in this run's directory.</footer>
 </body>
 </html>
 """
-
-
-def esc(value: Any) -> str:
-    """Text made harmless for HTML; control characters other than line breaks and tabs become U+FFFD."""
-    return html.escape("".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in str(value)))
 
 
 def _lead(files: RunFiles) -> str:
@@ -82,7 +77,7 @@ def _lead(files: RunFiles) -> str:
     if finite(corpus.get("files")):
         parts.append(f"trained on {whole(corpus['files'])} files, {size(corpus.get('train_bytes'))} of text")
     if created := files.run.get("created"):
-        parts.append(f"begun {created}")
+        parts.append(f"begun {str(created)[:16].replace('T', ' ')}")
     return esc(". ".join(part[:1].upper() + part[1:] for part in parts)) + "."
 
 
@@ -92,15 +87,16 @@ def _headline(files: RunFiles) -> str:
     model = files.baselines().get("this model", {})
     val = files.losses("val_loss")
     tokens, steps = actual.get("tokens", last.get("tokens")), actual.get("steps", last.get("step"))
+    epochs = f"{number(actual.get('epochs'), 1)} epochs" if "epochs" in actual else ""
     speed = actual.get("tokens_per_second")
     best_loss, best_step = best.get("val_loss", val.get("best")), best.get("step", val.get("best_step"))
     figures = [
         ("parameters", short(plan.get("parameters")), ""),
-        ("training tokens", short(tokens), f"{number(actual.get('epochs'), 1)} epochs" if "epochs" in actual else ""),
+        ("training tokens", short(tokens), epochs),
         ("steps", whole(steps), ""),
         ("time", duration(actual["minutes"] * 60) if finite(actual.get("minutes")) else "–",
          f"{short(speed)} tokens/s" if finite(speed) else ""),
-        ("best validation loss", number(best_loss), f"at step {whole(best_step)}"),
+        ("validation loss", number(best_loss), f"best, at step {whole(best_step)}"),
         ("bits per byte", number(model.get("bits_per_byte")), "validation"),
     ]  # fmt: skip
     cells = [
@@ -119,7 +115,7 @@ def _verdict(files: RunFiles) -> str:
     reading = esc(verdict.reading[:1].upper() + verdict.reading[1:])
     return (
         f'<section class="verdict {kind}"><strong>{reading}</strong>'
-        f"<p>{_sentence(verdict.evidence)}</p><p>{_sentence(verdict.advice)}</p></section>\n"
+        f"<p>{sentence(verdict.evidence)}</p><p>{sentence(verdict.advice)}</p></section>\n"
     )
 
 
@@ -128,10 +124,10 @@ def _curves(files: RunFiles) -> str:
         return ""
     steps = svg(training_figure(files.metrics(), files.chart_baselines(), most=1500), "training curve")
     parts = [f'<figure role="img" aria-label="Loss and learning rate over steps">{steps}</figure>\n']
-    if len({entry.get("epoch") for entry in files.entries}) > 1:
+    if len({entry["epoch"] for entry in files.entries if finite(entry.get("epoch"))}) > 1:
         epochs = svg(epoch_figure(files.entries), "loss by epoch")
         parts.append(f'<figure class="narrow" role="img" aria-label="Loss by epoch">{epochs}</figure>\n')
-    return _section("Learning", "".join(parts))
+    return section("Learning", "".join(parts))
 
 
 def _losses(files: RunFiles) -> str:
@@ -140,7 +136,7 @@ def _losses(files: RunFiles) -> str:
         return ""
     best = best_checkpoint(files)
     where = f'<p class="note">Best checkpoint: <code>{esc(best)}</code></p>' if best else ""
-    return _table(("nats per token", "initial", "final", "best"), rows, numbers=(1, 2, 3)) + where
+    return table(("nats per token", "initial", "final", "best"), rows, numbers=(1, 2, 3)) + where
 
 
 def _baselines(files: RunFiles) -> str:
@@ -148,39 +144,41 @@ def _baselines(files: RunFiles) -> str:
     if not rows:
         return ""
     bits = [row.get("bits_per_byte") for row in files.baselines().values()]
-    most = max((value for value in bits if finite(value)), default=1) or 1
+    shares = [float(value) if value is not None and finite(value) else 0.0 for value in bits]
+    most = max(shares) or 1.0
     body = ""
-    for (name, shown, loss), value in zip(rows, bits, strict=True):
-        bar = f'<span class="bar" style="width:{100 * value / most:.1f}%"></span>' if finite(value) else ""
+    for (name, shown, loss), share in zip(rows, shares, strict=True):
         us = ' class="us"' if name == "this model" else ""
-        body += f'<tr{us}><td>{esc(name)}</td><td class="n">{shown}</td><td class="n">{loss}</td><td class="wide">{bar}</td></tr>'
-    table = (
+        body += (
+            f'<tr{us}><td>{esc(name)}</td><td class="n">{shown}</td><td class="n">{loss}</td>'
+            f'<td class="wide"><span class="bar" style="width:{100 * share / most:.1f}%"></span></td></tr>'
+        )
+    rendered = (
         '<div class="scroll"><table><thead><tr><th>predictor</th><th class="n">bits per byte</th>'
         f'<th class="n">loss</th><th></th></tr></thead><tbody>{body}</tbody></table></div>\n'
     )
-    return _section("Against simple predictors", table, "On the held-out text; lower is better.")
+    return section("Against simple predictors", rendered, "On the held-out text; lower is better.")
 
 
 def _before_after(files: RunFiles) -> str:
     blocks = []
     for prompt, before, after in files.before_after():
-        halves = "".join(
-            f'<div class="{kind}"><span class="when">{label}</span><ol>{"".join(map(_token_bar, tops[:5]))}</ol></div>'
-            for kind, label, tops in (("before", "untrained", before), ("after", "trained", after))
-        )
+        halves = ""
+        for kind, label, tops in (("before", "untrained", before), ("after", "trained", after)):
+            bars = "".join(map(_token_bar, tops[:5]))
+            halves += f'<div class="{kind}"><span class="when">{label}</span><ol>{bars}</ol></div>'
         blocks.append(f'<div class="probe"><h4 class="mono">{esc(prompt)} …</h4>{halves}</div>\n')
     if not blocks:
         return ""
-    return _section("Before and after", "".join(blocks), "The likeliest next tokens, as the model saw them.")
+    return section("Before and after", "".join(blocks), "The likeliest next tokens, as the model saw them.")
 
 
 def _token_bar(top: tuple[str, float]) -> str:
     token, share = top
     width = min(100.0, max(0.0, 100 * share))
-    return (
-        f'<li><span class="mono">{esc(shorten(token.replace(" ", "␣"), 24))}</span>'
-        f'<span><span class="bar" style="width:{width:.1f}%"></span></span><span>{esc(percent(share))}</span></li>'
-    )
+    bar = f'<span><span class="bar" style="width:{width:.1f}%"></span></span>'
+    shown = shorten(token.replace(" ", "␣"), 24)
+    return f'<li><span class="mono">{esc(shown)}</span>{bar}<span>{esc(percent(share))}</span></li>'
 
 
 def _samples(files: RunFiles) -> str:
@@ -189,22 +187,19 @@ def _samples(files: RunFiles) -> str:
         last = len(shown) - 1
         shown = [shown[round(i * last / (_MOST_SAMPLES - 1))] for i in range(_MOST_SAMPLES)]
     blocks = [
-        f'<div class="sample"><div class="step">step {esc(whole(sample.get("step")))}</div>'
-        f'<div class="text"><b>{esc(sample.get("prompt", ""))}</b>{esc(str(sample.get("text", ""))[:4000])}</div></div>\n'
+        f'<div class="sample"><div class="step">step {esc(whole(sample.get("step")))}</div><div class="text">'
+        f"<b>{esc(sample.get('prompt', ''))}</b>{esc(str(sample.get('text', ''))[:4000])}</div></div>\n"
         for sample in shown
     ]
-    return (
-        _section("From noise to text", "".join(blocks), "Prompts in bold; the rest is the model's.")
-        if blocks
-        else ""
-    )
+    note = "Prompts in bold; the rest is the model's."
+    return section("From noise to text", "".join(blocks), note) if blocks else ""
 
 
 def _plan(files: RunFiles) -> str:
     body = ""
     if rows := plan_rows(files):
         cells = [[esc(cell) for cell in row] for row in rows]
-        body += _table(("", "planned", "actual"), cells, numbers=(1, 2))
+        body += table(("", "planned", "actual"), cells, numbers=(1, 2))
     decisions = files.section("plan").get("decisions")
     choices = [d for d in decisions if isinstance(d, dict)] if isinstance(decisions, list) else []
     if choices:
@@ -216,13 +211,13 @@ def _plan(files: RunFiles) -> str:
             ]
             for d in choices
         ]
-        body += "<h3>Decisions and their reasons</h3>" + _table(("setting", "value", "reason"), cells)
-    return _section("Plan and actual", body) if body else ""
+        body += "<h3>Decisions and their reasons</h3>" + table(("setting", "value", "reason"), cells)
+    return section("Plan and actual", body) if body else ""
 
 
 def _corpus(files: RunFiles) -> str:
     corpus, ledger = files.section("corpus"), files.ledger
-    facts = [
+    rows = [
         ("files", whole(corpus.get("files"))),
         ("documents", whole(corpus.get("documents"))),
         ("duplicates left out", whole(corpus.get("duplicates"))),
@@ -232,13 +227,13 @@ def _corpus(files: RunFiles) -> str:
         ("bytes per token", number(corpus.get("bytes_per_token"), 2)),
         ("fingerprint", str(corpus.get("fingerprint") or "–")),
     ]
-    body = _facts([(label, value) for label, value in facts if value != "–"])
+    body = facts([(label, value) for label, value in rows if value != "–"])
     notes = corpus.get("notes")
     if isinstance(notes, list) and notes:
         body += f"<ul>{''.join(f'<li>{esc(note)}</li>' for note in notes)}</ul>"
     if ledger:
         body += _ledger(ledger)
-    return _section("Documents", body) if body else ""
+    return section("Documents", body) if body else ""
 
 
 def _ledger(ledger: Ledger) -> str:
@@ -249,7 +244,7 @@ def _ledger(ledger: Ledger) -> str:
     ]
     totals = [whole(sum(by[status] for _, by in counts)) for status in ("read", "skipped", "failed")]
     body = "<h3>Every file is accounted for</h3>"
-    body += _table(("type", "read", "skipped", "failed"), [*rows, ["<b>all</b>", *totals]], numbers=(1, 2, 3))
+    body += table(("type", "read", "skipped", "failed"), [*rows, ["<b>all</b>", *totals]], numbers=(1, 2, 3))
     body += (
         f'<p class="note">{esc(size(ledger.bytes))} in files, {esc(whole(ledger.documents))} documents, '
         f"{esc(whole(ledger.characters))} characters of text.</p>"
@@ -266,19 +261,17 @@ def _ledger(ledger: Ledger) -> str:
         more = ledger.unread_in_all - len(ledger.unread)
         rest = f'<p class="note">and {whole(more)} more in corpus/ledger.jsonl</p>' if more else ""
         title = f"{whole(ledger.unread_in_all)} files were not read"
-        body += (
-            f"<details open><summary>{title}</summary>{_table(('', 'file', 'why'), cells)}{rest}</details>"
-        )
+        body += f"<details open><summary>{title}</summary>{table(('', 'file', 'why'), cells)}{rest}</details>"
     return body
 
 
 def _machine(files: RunFiles) -> str:
-    machine = files.section("machine")
-    facts = [
-        (key.replace("_bytes", "").replace("_", " "), _value(key, value)) for key, value in machine.items()
+    rows = [
+        (key.replace("_bytes", "").replace("_", " "), _value(key, value))
+        for key, value in files.section("machine").items()
     ]
-    facts += [(key, str(value)) for key, value in files.section("versions").items()]
-    return _section("Machine and versions", _facts(facts)) if facts else ""
+    rows += [(key, str(value)) for key, value in files.section("versions").items()]
+    return section("Machine and versions", facts(rows)) if rows else ""
 
 
 def _commands(files: RunFiles) -> str:
@@ -287,32 +280,9 @@ def _commands(files: RunFiles) -> str:
         body += f"<h3>To repeat this run</h3><pre><code>{esc(command)}</code></pre>"
         if (files.root / "config.toml").exists():
             config = shlex.quote(str(files.root / "config.toml"))
-            body += f'<p class="note">Every resolved setting is in <code>{esc(config)}</code>, valid as <code>--config</code>.</p>'
+            body += f'<p class="note">Every resolved setting: <code>--config {esc(config)}</code></p>'
     commands = "\n".join(next_commands(files.root))
-    return _section("Next", f"{body}<h3>To use the model</h3><pre><code>{esc(commands)}</code></pre>")
-
-
-def _section(title: str, body: str, note: str = "") -> str:
-    return f"<section><h2>{title}</h2>{f'<p class=note>{note}</p>' if note else ''}{body}</section>\n"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int] = ()) -> str:
-    """Cells are HTML already; columns in `numbers` are set flush right."""
-
-    def cells(tag: str, row: Sequence[str]) -> Iterator[str]:
-        for i, cell in enumerate(row):
-            kind = (
-                ' class="n"' if i in numbers else ' class="long"' if tag == "td" and i == len(row) - 1 else ""
-            )
-            yield f"<{tag}{kind}>{cell}</{tag}>"
-
-    body = "".join(f"<tr>{''.join(cells('td', row))}</tr>" for row in rows)
-    header = f"<thead><tr>{''.join(cells('th', head))}</tr></thead>"
-    return f'<div class="scroll"><table>{header}<tbody>{body}</tbody></table></div>\n'
-
-
-def _facts(facts: Sequence[tuple[str, str]]) -> str:
-    return _table(("", ""), [[f"{esc(label)}", esc(value)] for label, value in facts]) if facts else ""
+    return section("Next", f"{body}<h3>To use the model</h3><pre><code>{esc(commands)}</code></pre>")
 
 
 def _value(key: str, value: Any) -> str:
@@ -321,7 +291,3 @@ def _value(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return size(value) if key.endswith("_bytes") else str(value)
-
-
-def _sentence(text: str) -> str:
-    return esc(text[:1].upper() + text[1:]) + ("." if text and text[-1] not in ".!?" else "")

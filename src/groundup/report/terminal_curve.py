@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from groundup.report.wording import finite, short
+from groundup.report.wording import finite, number, short
 
 _BRAILLE = 0x2800
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # by row, then column, of a 4 x 2 cell
@@ -37,14 +37,14 @@ def terminal_curve(
     rows = height - 3
     up, down = _bend(low, high)
     ticks = dict.fromkeys(round(i * (rows - 1) / 4) for i in range(5)) if rows >= 9 else {0: 0, rows - 1: 0}
-    labels = {row: f"{down(1 - row / (rows - 1)):.2f}" for row in ticks}
+    labels = {row: number(down(1 - row / (rows - 1)), 2) for row in ticks}
     margin = max(map(len, labels.values())) + 1
     columns = width - margin - 2
 
     def place(x: float, y: float, across: int, along: int) -> tuple[int, int]:
         return (
             round((x - first) / ((last - first) or 1) * (across - 1)),
-            round((1 - up(y)) * (along - 1)),
+            min(max(round((1 - up(y)) * (along - 1)), 0), along - 1),  # a float may miss the end by a hair
         )
 
     cells = [[0] * columns for _ in range(rows)]
@@ -58,10 +58,11 @@ def terminal_curve(
 
     paint = _PAINT if color else dict.fromkeys(_PAINT, "")
     reset = _RESET if color else ""
-    key = f"{paint['train']}⠤⠤{reset} training {train[-1][1]:.3f}" if train else ""
+    names = ("training ", "validation ") if width >= 56 else ("", "")
+    key = f"{paint['train']}⠤⠤{reset} {names[0]}{number(train[-1][1])}" if train else ""
     if val:
-        key += f"   {paint['val']}{_VALIDATION}{reset} validation {val[-1][1]:.3f}"
-    lines = [f"{'loss':>{margin}}   {key}"]
+        key += f"  {paint['val']}{_VALIDATION}{reset} {names[1]}{number(val[-1][1])}"
+    lines = [f"{'loss':>{margin}} {key}" if width < 56 else f"{'loss':>{margin}}   {key}"]
     for r in range(rows):
         label = labels.get(r, "")
         body = ""

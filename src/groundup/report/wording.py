@@ -6,7 +6,10 @@ from typing import Any
 
 def finite(value: Any) -> bool:
     """Whether `value` is a number that can be shown (booleans, NaN and infinities cannot)."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # JSON knows integers beyond every float
+        return False
 
 
 def number(value: Any, digits: int = 3) -> str:

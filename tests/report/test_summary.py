@@ -1,0 +1,62 @@
+import json
+import re
+
+from groundup.report import summarize
+from groundup.report.summary import summary
+
+
+def test_the_summary_has_every_figure_of_the_run(finished):
+    text = summarize(finished)
+    run = json.loads((finished / "run.json").read_text())
+    expected = [
+        "steps 6,000", "parameters 5,243,136", "tokens 49,152,000", "all 6,000 steps are done",
+        "Verdict: healthy", "training loss fell from 8.32 to 2.55", "nothing to repair",
+        str(finished / run["best"]["checkpoint"]),
+        f"{run['best']['val_loss']:.3f} at step {run['best']['step']:,}",
+        f"{run['initial']['train_loss']:.3f}", f"{run['initial']['val_loss']:.3f}",
+        f"{run['final']['train_loss']:.3f}",
+        f"bits per byte {run['final']['validation']['bits_per_byte']:.3f}", "1,804,212 tokens",
+        "26.5", "28.1", "1.45 GB", "1.39 GB", "30,412",
+        "' Paris' 61%", "'ę' 0.04%", "The river │ froze early that winter.",
+        f'groundup generate {finished} --prompt "', f"groundup chat {finished}",
+        f"groundup evaluate {finished}",
+        str(finished / "training_metrics.json"), "⠤⠤ training",
+    ]  # fmt: skip
+    for part in expected:
+        assert part in text, part
+    assert "\x1b" not in text
+
+
+def test_the_baselines_stand_above_the_model_from_weak_to_strong(finished):
+    table = summarize(finished).split("Against the baselines")[1].split("\n\n")[0]
+    rows = re.findall(r"^  (uniform|unigram|gzip|bigram|5-gram|this model) +(\d\.\d+)", table, re.MULTILINE)
+    assert [name for name, _ in rows] == ["uniform", "unigram", "gzip", "bigram", "5-gram", "this model"]
+    bits = [float(value) for _, value in rows]
+    assert bits == sorted(bits, reverse=True)
+
+
+def test_the_rich_summary_says_the_same(finished):
+    plain = "\n".join(part.plain.rstrip() for part in summary(finished).renderables) + "\n"
+    assert plain == summarize(finished)
+
+
+def test_an_empty_directory_still_has_a_summary(tmp_path):
+    text = summarize(tmp_path)
+    assert "unknown state" in text and "groundup chat" in text
+    assert "Verdict" not in text and "Loss" not in text
+
+
+def test_without_a_stored_verdict_the_curve_is_read(own_run):
+    run = json.loads((own_run / "run.json").read_text())
+    del run["verdict"]
+    (own_run / "run.json").write_text(json.dumps(run))
+    assert "Verdict: healthy" in summarize(own_run)
+
+
+def test_a_run_path_with_spaces_is_quoted_for_the_shell(own_run):
+    moved = own_run.rename(own_run.parent / "my run")
+    assert f"groundup chat '{moved}'" in summarize(moved)
+
+
+def test_hostile_text_cannot_steer_the_terminal(finished):
+    assert all(character.isprintable() or character == "\n" for character in summarize(finished))

@@ -1,0 +1,80 @@
+import math
+import re
+
+import pytest
+
+from groundup.report.terminal_curve import sparkline, terminal_curve
+
+
+def is_braille(character):
+    return 0x2800 < ord(character) <= 0x28FF
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 16), (60, 10), (120, 24), (1, 1)])
+def test_the_curve_fits_its_width_and_height(entries, width, height):
+    lines = terminal_curve(entries, width, height).split("\n")
+    assert len(lines) == max(height, 6)
+    assert max(map(len, lines)) <= max(width, 24)
+
+
+def test_both_curves_their_last_losses_and_the_axes_can_be_read_without_color(entries):
+    text = terminal_curve(entries, 80, 16)
+    assert "\x1b" not in text
+    legend, *_ = text.split("\n")
+    assert f"training {entries[-1]['train_loss']:.3f}" in legend
+    assert f"validation {entries[-1]['val_loss']:.3f}" in legend
+    assert "8.33 ┤" in text and "2.50 ┤" in text
+    assert re.search(r"\n +0 +step 3k +6k$", text)
+    assert text.count("●") == 1 + sum(e["val_loss"] is not None for e in entries)
+    assert sum(map(is_braille, text)) > 50
+
+
+def test_with_color_training_is_blue_and_validation_red(entries):
+    text = terminal_curve(entries, 80, 16, color=True)
+    assert re.search(r"\x1b\[31m●\x1b\[0m", text) and re.search(r"\x1b\[34m[\u2801-\u28ff]", text)
+    assert re.sub(r"\x1b\[\d+m", "", text) == terminal_curve(entries, 80, 16)
+
+
+def test_a_falling_loss_runs_from_the_upper_left_to_the_lower_right():
+    entries = [{"step": i, "train_loss": 9 - i / 10, "val_loss": None} for i in range(60)]
+    rows = terminal_curve(entries, 60, 14).split("\n")[1:-2]
+    firsts = [next((i for i, c in enumerate(row) if is_braille(c)), None) for row in rows]
+    assert None not in firsts
+    assert firsts == sorted(firsts) and firsts[-1] > firsts[0] + 30
+
+
+def test_levels_printed_at_the_axis_are_where_the_curve_is():
+    entries = [{"step": i, "train_loss": 2 + 6 * (1 - i / 99), "val_loss": None} for i in range(100)]
+    rows = [row for row in terminal_curve(entries, 100, 20).split("\n") if "┤" in row]
+    assert len(rows) == 5
+    for row in rows:
+        label, body = row.split("┤")
+        seen = [i for i, c in enumerate(body) if is_braille(c)]
+        middle = (seen[0] + seen[-1]) / 2 / 92
+        assert float(label) == pytest.approx(8 - 6 * middle, abs=0.7)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [],
+        [{"step": 0, "train_loss": None, "val_loss": None}],
+        [{"step": 3, "event": "bad_step", "train_loss": 1.0}],
+        [{"step": 0, "train_loss": math.nan, "val_loss": math.inf}],
+    ],
+)
+def test_without_a_loss_it_says_so(entries):
+    assert terminal_curve(entries) == "no loss was logged yet"
+
+
+@pytest.mark.parametrize("losses", [[6.0], [6.0, 6.0], [6.0, math.nan, 5.0], [0.0, 1e9]])
+def test_few_or_odd_losses_are_drawn(losses):
+    entries = [{"step": i, "train_loss": loss, "val_loss": loss} for i, loss in enumerate(losses)]
+    assert "⠤⠤" in terminal_curve(entries, 40, 8)
+
+
+def test_the_sparkline_falls_with_the_loss_and_fits():
+    line = sparkline([9 - i / 20 for i in range(150)], 40)
+    assert len(line) == 40
+    assert line[0] == "█" and line[-1] == "▁" and list(line) == sorted(line, reverse=True)
+    assert sparkline([], 10) == "" and sparkline([1.0], 0) == "" and sparkline([2.0, 2.0], 5) == "▁▁"
