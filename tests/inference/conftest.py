@@ -1,4 +1,4 @@
-"""Makes `models` importable: test folders are not packages."""
+"""Makes `small_models` importable: test folders are not packages."""
 
 import sys
 from pathlib import Path

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from models import BYTES, random_model
+from small_models import BYTES, random_model
 
 from groundup.inference import SamplingSettings, generate, probabilities
 from groundup.model import save_model

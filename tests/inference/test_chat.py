@@ -1,11 +1,11 @@
 """The talk: commands, turns as a script, streaming, polite ends."""
 
 import pytest
-from models import BYTES, random_model, reciting_model
+from small_models import BYTES, random_model, reciting_model
 
 from groundup.errors import UserError
 from groundup.inference import SamplingSettings, chat
-from groundup.inference.chat import WELCOME, changed
+from groundup.inference.chat import WELCOME, _Talk, changed
 
 GREEDY = SamplingSettings(temperature=0, max_new_tokens=20)
 # the script ends in "Assistant:", so the model goes on from the colon
@@ -121,6 +121,16 @@ def test_old_turns_are_left_out_and_a_full_context_is_said():
     assert "beginning of this talk was forgotten" not in shown
     long = Terminal("x" * 300).talk(random_model(1, context=128), SamplingSettings(max_new_tokens=10))
     assert "beginning of this talk was forgotten" in long
+
+
+def test_the_script_keeps_the_newest_turns():
+    terminal = Terminal()
+    model = random_model(1, context=100)
+    talk = _Talk(model, BYTES, GREEDY, terminal.write, [(f"message {i}", f"reply {i}") for i in range(9)])
+    script = talk._script("now")
+    assert script == "User: message 8\nAssistant: reply 8\nUser: now\nAssistant:"
+    talk.turns = talk.turns[:1]
+    assert talk._script("now").startswith("User: message 0")
 
 
 def test_the_same_talk_gives_the_same_replies():

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from models import BYTES, byte_id, random_model, reciting_model
+from small_models import BYTES, byte_id, random_model, reciting_model
 
 from groundup.corpus.tokenizer import Tokenizer
 from groundup.errors import UserError

@@ -97,6 +97,13 @@ def test_draws_are_named_by_seed_sample_and_step():
     assert len(set(base)) > 10
 
 
+@pytest.mark.parametrize(("number", "token"), [(0, 1), (2**63 - 1, 2)])
+def test_an_extreme_draw_is_still_a_possible_token(monkeypatch, number, token):
+    monkeypatch.setattr("groundup.inference.sampling.derive", lambda *_: number)
+    thirds = torch.tensor([0.0, 1 / 3, 2 / 3, 0.0], dtype=torch.float64)
+    assert choose(thirds, 0, 0, 0) == token
+
+
 def test_a_draw_uses_no_global_generator():
     state = torch.random.get_rng_state()
     choose(torch.tensor(CHANCES), 0, 0, 0)

@@ -149,6 +149,17 @@ def test_dropout_acts_in_training_only():
     assert torch.equal(model(ids), first)
 
 
+def test_dropout_reaches_the_embeddings_and_what_both_sublayers_add():
+    model = filled(replace(SHAPE, dropout=0.5, layers=1)).train()
+    states: list[torch.Tensor] = []
+    block = model.model.layers[0]
+    for norm in (block.input_layernorm, block.post_attention_layernorm, model.model.norm):
+        norm.register_forward_pre_hook(lambda _, args: states.append(args[0].detach()))
+    model(some_ids(SHAPE))
+    for added in (states[0], states[1] - states[0], states[2] - states[1]):
+        assert (added == 0).float().mean().item() == pytest.approx(0.5, abs=0.1)
+
+
 @pytest.mark.parametrize("attention", ["sdpa", "manual"])
 def test_bfloat16_stays_close_to_float32(attention):
     model, ids = filled(SHAPE), some_ids(SHAPE, rows=4)

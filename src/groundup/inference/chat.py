@@ -77,7 +77,7 @@ class _Talk:
                 shown.append(piece)
                 self.write(piece)
 
-        settings = replace(self.settings, stop=(_NEXT_TURN, *self.settings.stop), seed=self._seed())
+        settings = replace(self.settings, stop=(_NEXT_TURN, *self.settings.stop))
         notes = []
         try:
             script = self._script(message)
@@ -121,10 +121,6 @@ class _Talk:
             self.forgetting = True
             self.write(f"[the model sees {self.model.shape.context} tokens: older turns are left out]\n")
         return "".join(turns) + last
-
-    def _seed(self) -> int:
-        # the same message again gets another reply, and the same talk the same replies
-        return (self.settings.seed + len(self.turns)) % 2**63
 
     def _show_settings(self) -> None:
         for entry in fields(self.settings):

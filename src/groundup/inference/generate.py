@@ -98,7 +98,7 @@ class _Row:
     slid_at: list[int]
     new: list[int] = field(default_factory=list)
     fresh: bool = True
-    """The window is not in the cache, except for none or all but its last token."""
+    """The window is to be read from position 0: it is the prompt, or it slid."""
     reason: Literal["stop", "length", "eos"] | None = None
 
     def push(self, token: int, context: int) -> None:
