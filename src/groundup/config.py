@@ -267,11 +267,17 @@ def load_config(file: Path | None = None, overrides: Mapping[str, Any] | None = 
     text = ""
     if file is not None:
         text, raw = _read_toml(file)
+        for section in _SECTIONS & raw.keys():
+            if not isinstance(raw[section], dict):
+                where = f"{file}:{_line(text, section)}"
+                raise UserError(f"{section} = {raw[section]!r}: is a section, not a value", where=where, fix=f"write [{section}]")
         for key, _ in _flatten(raw):
             origins[key] = f"{file}:{_line(text, key)}"
     for key, value in (overrides or {}).items():
         if key not in KEYS:
-            raise UserError(f"unknown setting '{key}'", fix=_suggest(key))
+            raise UserError(f"unknown setting '{key}'", where="--set", fix=_suggest(key))
+        if isinstance(value, str) and not value.isprintable() and re.search("[\ud800-\udfff]", value):
+            raise UserError(f"{key} = {value!r}: is not UTF-8", where="--set", fix="write the text in UTF-8")
         if key in _BUDGET:  # a budget on the command line replaces the one of the file
             for other in _BUDGET:
                 if other not in (overrides or {}):
@@ -334,6 +340,7 @@ def describe() -> list[tuple[str, str, str, str]]:
         kinds = [p for p in prop.get("anyOf", [prop]) if p.get("type") != "null"]
         kind = " | ".join(f"`{v}`" for v in kinds[0]["enum"]) if "enum" in kinds[0] else kinds[0].get("type", "")
         default = prop.get("default")
+        default = str(default).lower() if isinstance(default, bool) else default
         rows.append((key, kind, "planned" if default is None else f"`{default}`", prop.get("description", "")))
     return rows
 
@@ -346,7 +353,7 @@ def _read_toml(file: Path) -> tuple[str, dict[str, Any]]:
         raise UserError("no such configuration file", where=file, fix="check the path given to --config") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot be read: {error}", where=file) from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and nesting without end
         raise UserError(f"is not valid TOML: {error}", where=file) from None
 
 
@@ -364,9 +371,10 @@ def _validate(raw: dict[str, Any], origins: Mapping[str, str], file: Path | None
         where = origin if origin not in ("", "command line") else (f"{file}:{_line(text, key)}" if file and not origin else "--set")
         if problem["type"] == "unexpected_keyword_argument":
             raise UserError(f"unknown setting '{key}'", where=where, fix=_suggest(key)) from None
-        given = problem.get("input")
-        message = problem["msg"].replace("Input should be", "should be")
-        raise UserError(f"{key} = {given!r}: {message}", where=where, fix="docs/configuration.md lists every setting") from None
+        given = repr(problem.get("input"))
+        given = given if len(given) <= 200 else f"{given[:200]}..."
+        message = problem["msg"].replace("Input should be", "should be").replace("valid tuple", "list")
+        raise UserError(f"{key} = {given}: {message}", where=where, fix="docs/configuration.md lists every setting") from None
 
 
 _UNION_TAGS = frozenset({"tuple[nullable,...]", "constrained-int", "constrained-float", "int", "float", "bool", "str"})
@@ -390,15 +398,18 @@ def _flatten(raw: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 def _line(text: str, key: str) -> int:
     """The line on which a dotted key stands in TOML text (its section's line, or 1, where it cannot be told)."""
-    section, _, name = key.rpartition(".")
     here, found = "", 1
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if heading := re.match(r"\s*\[([^\[\]]+)\]", line):
-            here = heading[1].strip()
-            if here == section or here == key:
-                found = number
-        elif re.match(rf"\s*[\"']?{re.escape(name)}[\"']?\s*=", line) and here == section:
-            return number
+            name = here = re.sub(r"[\s\"']", "", heading[1])
+        elif assigned := re.match(r"\s*([\w\s.\"'-]+?)\s*=", line):
+            name = re.sub(r"[\s\"']", "", f"{here}.{assigned[1]}" if here else assigned[1])
+            if name == key:
+                return number
+        else:
+            continue
+        if name == key or key.startswith(f"{name}."):
+            found = number
     return found
 
 
@@ -406,5 +417,5 @@ def _literal(text: str) -> Any:
     """A TOML literal (`4`, `true`, `[0.9, 0.99]`, `"x"`), or the text itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
