@@ -62,9 +62,11 @@ def publish(run: Path, step: int, write: Callable[[Path], None]) -> Path:
             fsync_directory(directory)
         temporary.rename(target)
         fsync_directory(run)
-    except OSError as error:
+    except BaseException as error:
         needed = sum(path.stat().st_size for path in temporary.rglob("*") if path.is_file()) if temporary.exists() else 0
         shutil.rmtree(temporary, ignore_errors=True)
+        if not isinstance(error, OSError):
+            raise
         free = shutil.disk_usage(run).free
         raise UserError(
             f"the checkpoint of step {step} could not be saved: {error} ({needed:,} bytes written, {free:,} free)",
@@ -90,14 +92,17 @@ def verify(checkpoint: Path) -> list[str]:
     root = checkpoint.resolve()
     for name, (size, digest) in expected.items():
         path = checkpoint / name
-        if not path.resolve().is_relative_to(root):
-            problems.append(f"{checkpoint / 'manifest.json'}: {name!r} leads out of the checkpoint")
-        elif not path.is_file():
-            problems.append(f"{path}: missing")
-        elif path.stat().st_size != size:
-            problems.append(f"{path}: {path.stat().st_size} bytes instead of {size}")
-        elif _sha256(path) != digest:
-            problems.append(f"{path}: its content changed after it was saved")
+        try:
+            if not path.resolve().is_relative_to(root):
+                problems.append(f"{checkpoint / 'manifest.json'}: {name!r} leads out of the checkpoint")
+            elif not path.is_file():
+                problems.append(f"{path}: missing")
+            elif path.stat().st_size != size:
+                problems.append(f"{path}: {path.stat().st_size} bytes instead of {size}")
+            elif _sha256(path) != digest:
+                problems.append(f"{path}: its content changed after it was saved")
+        except (OSError, ValueError, RuntimeError) as error:  # a failing disk, no file name at all, links in a circle
+            problems.append(f"{checkpoint / 'manifest.json'}: {name!r} cannot be read: {error}")
     return problems
 
 
@@ -122,7 +127,8 @@ def link_best(run: Path, checkpoint: Path) -> None:
         temporary.symlink_to(checkpoint.name, target_is_directory=True)
     except OSError:
         shutil.copytree(checkpoint, temporary)
-        shutil.rmtree(best, ignore_errors=True)
+    if best.is_dir() and not best.is_symlink():  # a copy, made above or by a program that follows links
+        shutil.rmtree(best)
     temporary.replace(best)
     fsync_directory(run)
 

@@ -14,7 +14,10 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        torn = _ends_torn(path)
         self._file = path.open("a", encoding="utf-8")
+        if torn:  # else the next row would be lost with what a crash left of the last one
+            self._file.write("\n")
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add one row; it reaches the operating system at once, the disk at the next `sync`."""
@@ -36,6 +39,14 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _ends_torn(path: Path) -> bool:
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() != b"\n"
 
 
 def read_journal(path: Path) -> Iterator[dict[str, Any]]:

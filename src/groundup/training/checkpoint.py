@@ -20,13 +20,16 @@ def writer(
     """A function that writes all files of a checkpoint into a directory; `runs.publish` makes them durable."""
 
     def write(directory: Path) -> None:
-        save_files(model, directory, tokenizer=tokenizer.to_json().encode(), eos_id=tokenizer.eos_id)
         training = directory / "training"
         training.mkdir()
         tensors: dict[str, Tensor] = {
             name: tensor.contiguous() for name, tensor in optimizers.state_tensors().items()
         }
-        save_file(tensors, training / "optimizer.safetensors")
+        try:
+            save_files(model, directory, tokenizer=tokenizer.to_json().encode(), eos_id=tokenizer.eos_id)
+            save_file(tensors, training / "optimizer.safetensors")
+        except SafetensorError as error:  # how safetensors says that the disk is full
+            raise OSError(str(error)) from error
         (training / "state.json").write_text(state.to_json(), encoding="utf-8")
 
     return write
