@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -23,6 +24,8 @@ from groundup.errors import UserError
 from groundup.events import Listener, Notice, Phase, Progress, nobody
 from groundup.runs import write_atomic
 
+SMALLEST_BPE = 512
+SAMPLE_PIECE = 20_000  # characters; small beside SAMPLE_BYTES, so that the sample has nearly the size asked for
 ENCODE_AT_ONCE = 2_000_000  # characters handed to the tokenizer in one call: keeps all cores busy, costs little memory
 
 
@@ -47,7 +50,7 @@ def prepare_corpus(
         records = _read(paths, spool, work / "ledger.jsonl", config, listen, poll)
         units, notes = _split(spool, config)
         tokenizer = _tokenizer(spool, units, config, listen, poll)
-        listen(Phase("tokenizing", sum(unit.bytes for unit in units), "bytes"))
+        listen(Phase("tokenizing", sum(unit.size for unit in units), "bytes"))
         counts = _write_shards(spool, units, tokenizer, work, listen, poll)
         spool.close()
         write_atomic(work / "tokenizer.json", tokenizer.to_json())
@@ -118,8 +121,9 @@ def _read(
     listen(Phase("reading", total, "files"))
     totals = {"read": 0, "skipped": 0, "failed": 0}
     done = 0
-    with ledger.open("w", encoding="utf-8") as file:
-        for item in read_documents(paths, ocr=config.data.ocr):
+    # closed at once when `poll` raises: an exception that is kept would keep the reader processes, too
+    with ledger.open("w", encoding="utf-8") as file, closing(read_documents(paths, ocr=config.data.ocr)) as items:
+        for item in items:
             poll()
             if isinstance(item, Document):
                 spool.add(item)
@@ -155,7 +159,8 @@ def _split(spool: _Spool, config: Config) -> tuple[list[Unit], list[str]]:
     else:
         seen, cut_documents = set(), 0
         for number, document in enumerate(spool):
-            blocks = cut(document.text, size)
+            # the size is in bytes, and `cut` counts characters: three bytes each in many scripts
+            blocks = cut(document.text, max(1, size * len(document.text) // max(1, spool.sizes[number])))
             cut_documents += len(blocks) > 1
             for start, end in blocks:
                 text = document.text[start:end]
@@ -186,8 +191,10 @@ def _texts(spool: _Spool, units: Iterable[Unit]) -> Iterator[tuple[Unit, Documen
 
 def _tokenizer(spool: _Spool, units: list[Unit], config: Config, listen: Listener, poll: Callable[[], None]) -> Tokenizer:
     training = [unit for unit in units if not unit.held_out]
-    total = sum(unit.bytes for unit in training)
+    total = sum(unit.size for unit in training)
     kind, size, reason = vocabulary_rule(total)
+    if kind == "bytes" and (config.data.tokenizer == "bpe" or (config.data.vocab_size or 257) > 257):
+        kind, size, reason = "bpe", SMALLEST_BPE, "asked for, on a text that is small for it"
     kind = config.decide("data.tokenizer", kind, reason)
     if kind == "bytes":
         config.decide("data.vocab_size", 257, "256 bytes and the end-of-text token")
@@ -200,14 +207,24 @@ def _tokenizer(spool: _Spool, units: list[Unit], config: Config, listen: Listene
         share = SAMPLE_BYTES / total
         for unit, _, text in _texts(spool, training):
             poll()
-            # a large corpus is sampled by the names of its texts, so that the choice does not depend on their order
-            if int.from_bytes(unit.digest[:4], "little") < share * 2**32 and done < SAMPLE_BYTES:
-                piece = text if share >= 1 else text[:100_000]
-                done += len(piece)
-                listen(Progress(done))
+            if share >= 1:
+                pieces = [text]
+            else:
+                # a large corpus is sampled by the names of its pieces: the choice does not depend on the order of the
+                # texts, and every text is represented, however few and large they are
+                starts = range(0, len(text), SAMPLE_PIECE)
+                pieces = [text[at : at + SAMPLE_PIECE] for at in starts if _drawn(unit.digest, at, share)]
+            for piece in pieces:
+                done += len(piece.encode())
+                listen(Progress(min(done, SAMPLE_BYTES)))
                 yield piece
 
     return Tokenizer.train(sample(), vocab_size)
+
+
+def _drawn(name: bytes, offset: int, share: float) -> bool:
+    draw = hashlib.blake2b(name + offset.to_bytes(8, "little"), digest_size=4).digest()
+    return int.from_bytes(draw, "little") < share * 2**32
 
 
 def _write_shards(
@@ -229,9 +246,9 @@ def _write_shards(
                     row["pages"] = list(document.pages)
                 _write_row(rows, row)
                 writers[split].add(tokens)
-                totals[f"{split}_bytes"] += unit.bytes
+                totals[f"{split}_bytes"] += unit.size
                 totals[f"{split}_tokens"] += len(tokens)
-                done += unit.bytes
+                done += unit.size
             listen(Progress(done))
     for writer in writers.values():
         writer.close()

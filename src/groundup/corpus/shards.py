@@ -94,7 +94,7 @@ class TokenStream:
                 )
             parts.append(part)
             start, count = start + len(part), count - len(part)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.int64), *parts])
 
     def document(self, number: int) -> np.ndarray:
         """(n,) int64: the tokens of one document, without its end-of-text token."""

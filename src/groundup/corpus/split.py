@@ -17,7 +17,7 @@ class Unit:
     document: int
     start: int
     end: int
-    bytes: int
+    size: int  # bytes
     digest: bytes
     held_out: bool = False
 
@@ -61,15 +61,15 @@ def hold_out(units: list[Unit], share: float, seed: int) -> None:
     """Mark about `share` of the bytes of `units` as held out, in an order drawn from each text and the seed."""
     if not share or len(units) < 2:
         return
-    target = share * sum(unit.bytes for unit in units)
+    target = share * sum(unit.size for unit in units)
     key = seed.to_bytes(8, "little")
     order = sorted(units, key=lambda unit: hashlib.blake2b(unit.digest, key=key, digest_size=8).digest())
     taken = 0
     for unit in order:
-        if taken + unit.bytes <= target * 1.1:
+        if taken + unit.size <= target * 1.1:
             unit.held_out = True
-            taken += unit.bytes
+            taken += unit.size
         if taken >= target * 0.95:
             return
     if not taken:  # every unit is larger than the target: the smallest one is nearest to it
-        min(units, key=lambda unit: (unit.bytes, unit.digest)).held_out = True
+        min(units, key=lambda unit: (unit.size, unit.digest)).held_out = True

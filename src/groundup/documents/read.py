@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from groundup.documents.document import Document, FileRecord, Limits
@@ -17,7 +17,7 @@ def read_documents(
     limits: Limits = Limits(),  # noqa: B008 (it is frozen)
     ocr: bool = True,
     workers: int | None = None,
-) -> Iterator[Document | FileRecord]:
+) -> Generator[Document | FileRecord, None, None]:
     """The documents of every file in `paths` (folders are walked, archives are entered), each file's
     FileRecord after its documents, in the order of `find_files` whatever the number of `workers`.
 
@@ -39,7 +39,9 @@ def usable_cores() -> int:
     return max(1, min(cores, int(ceiling))) if ceiling.isdigit() and int(ceiling) else cores
 
 
-def _read(paths: Sequence[Path], limits: Limits, ocr: bool, workers: int) -> Iterator[Document | FileRecord]:
+def _read(
+    paths: Sequence[Path], limits: Limits, ocr: bool, workers: int
+) -> Generator[Document | FileRecord, None, None]:
     found = find_files(paths)
     pool = Pool(workers, limits, ocr)
     window: deque[Task | FileRecord] = deque()

@@ -38,7 +38,7 @@ class Horizon:
             return
         now = time.monotonic()
         self._next = step + max(1, self.total // CORRECTIONS)
-        if self._marks:
+        if self._marks and now > self._marks[0][1]:  # a coarse clock may stand still for a step
             first_step, first_time = self._marks[0]
             pace = (now - first_time) / (step - first_step)
             total = step + max(1, int((self._deadline - now) / pace))
