@@ -7,6 +7,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import docx
 import pytest
 
 from groundup.documents import Limits
@@ -115,6 +116,21 @@ def test_nesting_deeper_than_three_is_skipped(tmp_path, read):
     documents, records = read(tmp_path)
     assert [document.source for document in documents] == [f"{tmp_path}/three.zip!/n.zip!/n.zip!/in.txt"]
     assert records[0].status == "skipped" and "nested deeper" in records[0].reason
+
+
+def test_a_word_document_is_no_archive(tmp_path, read):
+    letter = docx.Document()
+    letter.add_paragraph("Dear reader")
+    file = io.BytesIO()
+    letter.save(file)
+    data, name = file.getvalue(), "letter.docx"
+    for _ in range(3):
+        outer = io.BytesIO()
+        make_zip(outer, {name: data})
+        data, name = outer.getvalue(), "n.zip"
+    (tmp_path / "three.zip").write_bytes(data)
+    (document,), (record, *_) = read(tmp_path)
+    assert document.text == "Dear reader\n" and record.reader == "docx"
 
 
 def test_truncated_data_keep_what_came_before(tmp_path, read):

@@ -84,7 +84,7 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path, read):
     (tmp_path / "a.png").write_bytes(data)
     documents, (record,) = read(tmp_path)
     assert documents == [] and record.status == "failed" and "30000 x 30000" in record.reason
-    assert record.seconds < 0.5
+    assert record.seconds < 2
 
 
 def test_truncated_pictures_fail(tmp_path, read):

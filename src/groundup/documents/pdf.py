@@ -115,10 +115,8 @@ def _lines(page: Any) -> list[_Line]:
     at = 0
     for part in _LINES.split(text):
         # Positions are those of UTF-16 units, of which letters beyond the first plane take two.
-        start, at = (
-            at,
-            at + (len(part) if part.isascii() else len(part.encode("utf-16-le", "surrogatepass")) // 2),
-        )
+        start = at
+        at += len(part) if part.isascii() else len(part.encode("utf-16-le", "surrogatepass")) // 2
         if not part.strip():
             continue
         first, last = start + len(part) - len(part.lstrip()), start + len(part.rstrip()) - 1
@@ -128,9 +126,13 @@ def _lines(page: Any) -> list[_Line]:
         raw.FPDFText_GetCharOrigin(text_page, middle, unused, y)
         raw.FPDFText_GetCharOrigin(text_page, first, x, unused)
         size = raw.FPDFText_GetFontSize(text_page, middle) or 1.0
-        raw.FPDFText_GetFontInfo(text_page, first, name, 128, flags)
+        # Two letters, because prose may begin with a word of code.
+        monospaced = last > first
+        for letter in (first, middle):
+            raw.FPDFText_GetFontInfo(text_page, letter, name, 128, flags)
+            monospaced = monospaced and bool(flags.value & 1 or _MONOSPACED.search(name.value))
         advance = 0.0
-        if (flags.value & 1 or _MONOSPACED.search(name.value)) and last > first:
+        if monospaced:
             raw.FPDFText_GetCharOrigin(text_page, first + 1, following, unused)
             advance = max(0.0, following.value - x.value)
         line = part.strip().replace("\r", "").replace("\n", " ")
@@ -211,7 +213,7 @@ def _is_scan(page: Any, lines: list[_Line]) -> bool:
     width, height = page.get_size()
     for image in page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=3):
         left, bottom, right, top = image.get_bounds()
-        inside = (min(right, width) - max(left, 0)) * (min(top, height) - max(bottom, 0))
+        inside = max(0, min(right, width) - max(left, 0)) * max(0, min(top, height) - max(bottom, 0))
         if inside > _SCAN_SHARE * width * height:
             return True
     return False

@@ -1,5 +1,7 @@
 """The pool of reader processes: files go in, results come out in order, a death costs one file."""
 
+import contextlib
+import fcntl
 import json
 import os
 import select
@@ -227,6 +229,9 @@ class _Process:
         )
         assert self._popen.stdin and self._popen.stdout
         self._in, self._out = self._popen.stdin, self._popen.stdout.fileno()
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            with contextlib.suppress(OSError):  # the user's pipes may have used up what the system allows
+                fcntl.fcntl(self._out, fcntl.F_SETPIPE_SZ, 1 << 20)
 
     def wait_ready(self) -> None:
         try:

@@ -4,7 +4,6 @@ import io
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from groundup.documents.document import Limits
@@ -45,10 +44,6 @@ class Reading:
     reader: str = ""
     pages: int = 0
     notes: list[str] = field(default_factory=list)
-
-    @property
-    def suffix(self) -> str:
-        return PurePosixPath(self.source).suffix.lower()
 
     def whole(self) -> bytes:
         """All bytes; raises Unreadable above limits.whole_bytes."""

@@ -112,7 +112,7 @@ class Session:
         if packed:
             depth -= 1  # a compressed tar archive is one level
         reading = self.reading(source, kind, stream, size, notes)
-        if kind.reader == "zip" and depth <= self.limits.archive_depth:
+        if kind.reader == "zip":
             reading.stream = reading.seekable()
             kind = _look_into_zip(reading.stream) or kind
             reading.media_type = kind.media_type

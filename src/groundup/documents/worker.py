@@ -54,9 +54,10 @@ def main() -> None:
 
     def send(header: dict, blob: bytes = b"") -> None:
         data = json.dumps({**header, "blob": len(blob)}).encode()
-        view = memoryview(struct.pack("<I", len(data)) + data + blob)
-        while view:
-            view = view[output.write(view) :]
+        for part in (struct.pack("<I", len(data)) + data, blob):
+            view = memoryview(part)
+            while view:
+                view = view[output.write(view) :]
 
     send({})  # ready
     for request in _requests(requests):
