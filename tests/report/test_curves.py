@@ -64,6 +64,15 @@ def test_baselines_are_labelled_dashed_lines_at_their_loss(metrics):
     assert {text.get_text() for text in top.texts} == {"uniform 8.32", "bigram 4.72", "5-gram 3.86"}
 
 
+def test_labels_of_close_baselines_stand_side_by_side_and_under_the_curves(metrics):
+    figure = training_figure(metrics, {"bigram": 4.0, "5-gram": 3.95})
+    figure.draw_without_rendering()
+    top, _ = figure.axes
+    first, second = (text.get_window_extent() for text in top.texts)
+    assert not first.overlaps(second)
+    assert max(text.zorder for text in top.texts) < line(top, "training").zorder
+
+
 def test_a_baseline_far_above_the_curve_does_not_squeeze_it(metrics):
     top, _ = training_figure(metrics, {"uniform": 40.0}).axes
     assert top.get_ylim()[1] < 10 and not top.texts

@@ -72,6 +72,7 @@ def test_a_flood_of_progress_is_a_trickle_of_lines():
     for i in range(20_000):
         view.on(Progress(i * 500, "corpus"))
     view._spoke -= 1
+    view._pace.first = (0, view._pace.first[1] - 5)
     view.on(Progress(5_000_000, "corpus"))
     lines = out.getvalue().splitlines()
     assert 2 <= len(lines) < 50
@@ -137,6 +138,16 @@ def test_the_live_view_needs_a_terminal_that_wants_it(terminal, environment, liv
     assert draws_live(terminal, environment) is live
 
 
+def test_a_resumed_phase_is_timed_from_where_it_began():
+    out = io.StringIO()
+    view = PlainView(SteadyStream(out), quiet_seconds=0)
+    view.on(Phase("training", 6000, "steps"))
+    view.on(Progress(3000))
+    view._pace.first = (3000, view._pace.first[1] - 10)
+    view.on(Progress(3100))
+    assert "training 3,100 of 6,000 steps, 10/s, ETA 4:50" in out.getvalue()
+
+
 def live_view(width):
     view = LiveView(SteadyStream(io.StringIO()), refresh_seconds=60)
     view.console.width = width
@@ -152,7 +163,8 @@ def shown(view):
 def test_the_live_view_shows_phase_rate_and_file():
     view = live_view(100)
     view.on(Phase("reading", 212, "files"))
-    view._began -= 12
+    view.on(Progress(0))
+    view._pace.first = (0, view._pace.first[1] - 12)
     view.on(Progress(72, "thesis.pdf"))
     text = shown(view)
     view.close()

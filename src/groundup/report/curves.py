@@ -64,19 +64,7 @@ def training_figure(
             top.plot(
                 *_xy(kept), color=color, linewidth=width, label=label, **(dots if len(points) <= few else {})
             )
-    for name, loss in _worth_drawing(baselines or {}, train + val):
-        top.axhline(loss, color=FAINT, linestyle=(0, (4, 3)), linewidth=1, zorder=1.5)
-        top.annotate(
-            f"{name} {loss:.2f}",
-            (1, loss),
-            xycoords=("axes fraction", "data"),
-            xytext=(-4, 2),
-            textcoords="offset points",
-            ha="right",
-            va="bottom",
-            fontsize=8.5,
-            color=FAINT,
-        )
+    _draw_baselines(top, _worth_drawing(baselines or {}, train + val))
     top.set_ylabel(_LOSS)
     _dress(top, legend=bool(train or val))
 
@@ -194,6 +182,29 @@ def _dress(axes: Axes, *, legend: bool) -> None:
             frameon=False,
             fontsize=11,
             labelcolor=INK,
+        )
+
+
+def _draw_baselines(axes: Axes, baselines: Sequence[tuple[str, float]]) -> None:
+    low, high = axes.get_ylim()
+    last, indent = -math.inf, 0
+    for name, loss in sorted(baselines, key=lambda item: item[1]):
+        # labels that would lie on each other stand side by side
+        indent = indent + 1 if loss - last < 0.05 * (high - low) else 0
+        last = loss
+        axes.axhline(loss, color=FAINT, linestyle=(0, (4, 3)), linewidth=1, zorder=1.5)
+        axes.annotate(
+            f"{name} {loss:.2f}",
+            (1, loss),
+            xycoords=("axes fraction", "data"),
+            xytext=(-6 - 85 * indent, 2),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            fontsize=8.5,
+            color=FAINT,
+            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.6},
+            zorder=1.6,  # above the dashed lines, under the curves: a label never hides a figure
         )
 
 

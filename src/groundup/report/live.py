@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from groundup.events import Event, Logged, Notice, Phase, Progress, Sampled, Saved
-from groundup.report.terminal import SteadyStream, amount_text
+from groundup.report.terminal import Pace, SteadyStream, amount_text
 from groundup.report.terminal_curve import sparkline
 from groundup.report.wording import clean, duration, finite, number, rate, short, shorten, size, whole
 
@@ -29,6 +29,7 @@ class LiveView:
         self._phase: Phase | None = None
         self._began = time.monotonic()
         self._progress = Progress(0)
+        self._pace = Pace()
         self._logged: Logged | None = None
         self._logged_at = 0.0
         self._best: tuple[float, int] | None = None
@@ -54,10 +55,12 @@ class LiveView:
         """Take note of `event`; what must stay readable afterwards is printed above the view."""
         match event:
             case Progress():
+                self._pace.note(event.done)
                 self._progress = event
             case Phase():
                 self._finish_phase()
-                self._phase, self._progress, self._began = event, Progress(0), time.monotonic()
+                self._phase, self._progress, self._pace = event, Progress(0), Pace()
+                self._began = time.monotonic()
             case Logged():
                 self._take_entry(event)
             case Sampled():
@@ -153,25 +156,25 @@ class LiveView:
         grid.add_column(no_wrap=True)
         grid.add_column(ratio=1, min_width=4)
         grid.add_column(no_wrap=True, justify="right", overflow="ellipsis")
+        speed = self._pace.per_second(done)
+        pace = f"  {_speed(speed, phase.unit)}" if speed and phase.name != "training" else ""
         if not total:
-            speed = f"  {_speed(done / seconds, phase.unit)}" if done and seconds > 0.5 else ""
             note = (
-                f"{amount_text(done, phase.unit)}{speed}  {duration(seconds)}" if done else duration(seconds)
+                f"{amount_text(done, phase.unit)}{pace}  {duration(seconds)}" if done else duration(seconds)
             )
             grid.add_row(head, "", Text(note, style="dim"))
             return grid
         share = min(1.0, done / total)
-        tail = f"{share:4.0%}  {_of(done, total, phase.unit)}"
-        if self._logged is None and done and seconds > 0.5:
-            tail += f"  {_speed(done / seconds, phase.unit)}"
-        tail += f"  ETA {duration(self._eta(done, total, seconds, now))}"
+        tail = f"{share:4.0%}  {_of(done, total, phase.unit)}{pace}"
+        tail += f"  ETA {duration(self._training_eta(now) or ((total - done) / speed if speed else None))}"
         grid.add_row(head, ProgressBar(total=1.0, completed=share, complete_style="cyan"), tail)
         return grid
 
-    def _eta(self, done: int, total: int, seconds: float, now: float) -> float | None:
-        if self._logged is not None and finite(self._logged.rates.get("eta_seconds")):
-            return max(0.0, self._logged.rates["eta_seconds"] - (now - self._logged_at))
-        return (total - done) * seconds / done if done and seconds > 0.5 else None
+    def _training_eta(self, now: float) -> float | None:
+        if self._phase is None or self._phase.name != "training" or self._logged is None:
+            return None
+        eta = self._logged.rates.get("eta_seconds")
+        return max(0.0, eta - (now - self._logged_at)) if eta is not None and finite(eta) else None
 
     def _figures(self) -> list[RenderableType]:
         entry: Any = self._logged.entry if self._logged else {}

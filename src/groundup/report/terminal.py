@@ -107,17 +107,18 @@ class PlainView:
         self._out = out
         self._quiet = quiet_seconds
         self._phase = Phase("")
-        self._began = self._spoke = time.monotonic()
+        self._spoke = time.monotonic()
+        self._pace = Pace()
 
     def on(self, event: Event) -> None:
         """Write the line of `event`, if it deserves one."""
         match event:
             case Progress():  # may come thousands of times per second
-                now = time.monotonic()
-                if now - self._spoke >= self._quiet:
-                    self._line(progress_text(self._phase, event, now - self._began))
+                self._pace.note(event.done)
+                if time.monotonic() - self._spoke >= self._quiet:
+                    self._line(progress_text(self._phase, event, self._pace.per_second(event.done)))
             case Phase():
-                self._phase, self._began = event, time.monotonic()
+                self._phase, self._pace = event, Pace()
                 amount = f": {amount_text(event.total, event.unit)}" if event.total is not None else ""
                 self._line(f"{shorten(event.name, 40)}{amount}")
             case Logged():
@@ -144,14 +145,32 @@ def amount_text(amount: Any, unit: str) -> str:
     return size(amount) if unit == "bytes" else f"{whole(amount)} {unit}".rstrip()
 
 
-def progress_text(phase: Phase, progress: Progress, seconds: float) -> str:
+class Pace:
+    """The speed of a phase, counted from its first progress: a resumed training begins far from 0."""
+
+    def __init__(self) -> None:
+        self.first: tuple[int, float] | None = None
+
+    def note(self, done: int) -> None:
+        """`done` units are complete now."""
+        if self.first is None:
+            self.first = (done, time.monotonic())
+
+    def per_second(self, done: int) -> float | None:
+        """Units per second up to now; None until there is something to measure."""
+        if self.first is None or done <= self.first[0]:
+            return None
+        seconds = time.monotonic() - self.first[1]
+        return (done - self.first[0]) / seconds if seconds > 0.3 else None
+
+
+def progress_text(phase: Phase, progress: Progress, speed: float | None) -> str:
     """`reading 72 of 212 files, 5.1/s, ETA 0:27, thesis.pdf`."""
     unit = phase.unit if phase.unit == "bytes" or not phase.total else ""
     parts = [f"{shorten(phase.name, 40)} {amount_text(progress.done, unit)}"]
     if phase.total:
         parts[0] += f" of {amount_text(phase.total, phase.unit)}"
-    if seconds > 0 and progress.done > 0:
-        speed = progress.done / seconds
+    if speed:
         parts.append(f"{size(speed) if phase.unit == 'bytes' else f'{speed:,.3g}'}/s")
         if phase.total:
             parts.append(f"ETA {duration((phase.total - progress.done) / speed)}")
