@@ -150,7 +150,7 @@ class Evaluation:
 
     every: Count | None = None
     """Steps between two evaluations; each one is also a checkpoint."""
-    tokens: Count = 200_000
+    tokens: Count = 100_000
     """At most this many validation tokens per evaluation while training, always the same ones; the last scores all."""
 
 

@@ -46,13 +46,17 @@ def calibrate(
     compute: Compute,
     *,
     seconds: float,
+    threads: int,
+    compiled: bool = True,
     poll: Callable[[], None] = lambda: None,
 ) -> Pace:
-    """Time real steps for about `seconds` (two at least, after one that is not counted) and one scored batch.
+    """Time real steps on `threads` for about `seconds` (two at least, after one that is not counted) and one scored batch.
 
-    It changes the weights and the optimizer: initialize both again afterwards.
+    With `compiled` the step is compiled if the run's is. It changes the weights and the optimizer: initialize both
+    again afterwards.
     """
-    forward = compute.compile(loss_sums)
+    torch.set_num_threads(threads)
+    forward = compute.compile(loss_sums) if compiled else loss_sums
     times, step, began = [], 0, time.perf_counter()
     while step < 3 or time.perf_counter() - began < seconds:
         start = time.perf_counter()

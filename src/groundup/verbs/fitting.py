@@ -13,7 +13,7 @@ from groundup.evaluation import Windows, choose_prompts, few_shot_prompt, gzip_b
 from groundup.events import Listener, Notice, Phase
 from groundup.model import Transformer, initialize
 from groundup.parallel import Compute, decide_compute, describe_machine
-from groundup.planning import TRAINING_SHARE, Plan, calibrate, make_plan, matrix_flops_per_second, shape_of
+from groundup.planning import TRAINING_SHARE, Pace, Plan, calibrate, make_plan, matrix_flops_per_second, shape_of
 from groundup.runs import Run
 from groundup.training import SCALE_START, Horizon, Job, Metrics, State, build_optimizer, fit, restore
 
@@ -122,15 +122,24 @@ def _calibrated(
 ) -> tuple[float, int]:
     """(deadline of the last step, steps until then) from a few real steps, leaving time for what follows training."""
     model = _model(config, corpus, compute)
-    pace = calibrate(
-        model,
-        build_optimizer(model, config.optimizer, _muon_precision(compute)),
-        _batches(config, corpus),
-        config.training.microbatch or 1,
-        compute,
-        seconds=min(5.0, CALIBRATION_SHARE * max(deadline - time.monotonic(), 0.0)),
-        poll=poll,
-    )
+
+    def measure(threads: int, compiled: bool) -> Pace:
+        optimizers = build_optimizer(model, config.optimizer, _muon_precision(compute))
+        seconds = min(5.0, CALIBRATION_SHARE * max(deadline - time.monotonic(), 0.0))
+        batches, microbatch = _batches(config, corpus), config.training.microbatch or 1
+        return calibrate(model, optimizers, batches, microbatch, compute, seconds=seconds, threads=threads, compiled=compiled, poll=poll)
+
+    threads = compute.threads
+    pace = measure(threads, compiled=False)
+    if threads > 1 and config.origins.get("device.threads") == "this machine":
+        # on a busy machine two threads can be slower than one, by far: each barrier waits for the one that is not running
+        alone = measure(1, compiled=False)
+        if alone.step_seconds < pace.step_seconds:
+            pace, threads = alone, 1
+            config.device.threads = 1
+            config.origins["device.threads"] = f"measured faster than {compute.threads} on this machine now"
+    if compute.compiled:
+        pace = measure(threads, compiled=True)
     validation = len(corpus.validation)
     evaluation = pace.score_seconds * min(validation, config.evaluation.tokens) + 0.5
     samples = 0.01 * plan.shape.layers * config.samples.max_new_tokens / 4
