@@ -85,6 +85,9 @@ def fit(job: Job, state: State) -> str:
         except Stopped:
             _save(job, arrived)
             raise
+        except FloatingPointError as error:  # the weights are beyond repair; `best` is from before
+            job.listen(Notice(f"{error} at step {state.step}", "error"))
+            return "not finite"
         job.listen(Progress(state.step))
 
 
@@ -133,7 +136,10 @@ def loss_sums(model: Transformer, inputs: Tensor, targets: Tensor) -> tuple[Tens
 
 
 def _evaluate(job: Job, state: State, final: bool) -> Scores | None:
-    """Score the validation split, record probes, draw samples at growing intervals, and point `best` at the best."""
+    """Score the validation split, record probes, draw samples at growing intervals, and point `best` at the best.
+
+    Raises FloatingPointError, with nothing recorded, when the weights have become such that predictions are not finite.
+    """
     scores = None
     if job.validation is not None:
         scores = score(
@@ -144,16 +150,19 @@ def _evaluate(job: Job, state: State, final: bool) -> Scores | None:
             compute=job.compute,
             poll=job.poll,
         )
-    improved = scores is not None and (state.best_loss is None or scores.loss < state.best_loss)
-    job.metrics.probes(state.step, probe(job.model, job.tokenizer, job.probes))
+    probes = probe(job.model, job.tokenizer, job.probes)
+    figures = [scores.loss if scores else 0.0, *(row["probability"] for shown in probes for row in shown["top"])]
+    if not all(map(math.isfinite, figures)):
+        raise FloatingPointError("the model's predictions are not finite")
+    job.metrics.probes(state.step, probes)
     if final or state.evaluations & (state.evaluations - 1) == 0:  # the evaluations 0, 1, 2, 4, 8, ...
         _draw_samples(job, state.step)
-    if scores is not None and improved:
-        state.best_step, state.best_loss, state.stale = state.step, scores.loss, 0
+    if scores is None or state.best_loss is None or scores.loss < state.best_loss:
+        # with nothing held out nothing can be stale, and the newest is the best there is
+        state.best_step, state.best_loss, state.stale = state.step, scores.loss if scores else None, 0
+        runs.link_best(job.run.path, job.run.path / f"step-{state.step:08d}")
     else:
         state.stale += 1
-    if improved or scores is None:
-        runs.link_best(job.run.path, job.run.path / f"step-{state.step:08d}")
     state.evaluations += 1
     return scores
 

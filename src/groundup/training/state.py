@@ -44,7 +44,7 @@ class State:
     grad_norm: float | None = None
     """Of the last update, before clipping."""
     best_step: int | None = None
-    """Step of the lowest validation loss so far."""
+    """Step of the lowest validation loss so far; of the newest evaluation where nothing is held out."""
     best_loss: float | None = None
     stale: int = 0
     """Evaluations since then."""
