@@ -10,7 +10,19 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from groundup.verbs import chat, compare, demo, evaluate, generate, plan, prepare, read, report, resume, train
+    from groundup.verbs import (
+        chat,
+        compare,
+        demo,
+        evaluate,
+        generate,
+        plan,
+        prepare,
+        read,
+        report,
+        resume,
+        train,
+    )
 
 # On a machine that does anything else, OpenMP threads that spin at each barrier for GNU's default of milliseconds made a
 # training step 8 times slower (measured: 2,150 ms against 267 ms); on a quiet one the shorter spin costs 8%. It is read
@@ -18,13 +30,22 @@ if TYPE_CHECKING:
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 __version__ = version("groundup")
-__all__ = ["chat", "compare", "demo", "evaluate", "generate", "plan", "prepare", "read", "report", "resume", "train"]
+__all__ = [
+    "chat",
+    "compare",
+    "demo",
+    "evaluate",
+    "generate",
+    "plan",
+    "prepare",
+    "read",
+    "report",
+    "resume",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        # the verb replaces this function's work from here on: `groundup.report` is also a room's module name
-        verb = getattr(import_module("groundup.verbs"), name)
-        globals()[name] = verb
-        return verb
+        return getattr(import_module("groundup.verbs"), name)
     raise AttributeError(f"module 'groundup' has no attribute {name!r}")

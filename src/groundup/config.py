@@ -270,7 +270,11 @@ def load_config(file: Path | None = None, overrides: Mapping[str, Any] | None = 
         for section in _SECTIONS & raw.keys():
             if not isinstance(raw[section], dict):
                 where = f"{file}:{_line(text, section)}"
-                raise UserError(f"{section} = {raw[section]!r}: is a section, not a value", where=where, fix=f"write [{section}]")
+                raise UserError(
+                    f"{section} = {raw[section]!r}: is a section, not a value",
+                    where=where,
+                    fix=f"write [{section}]",
+                )
         for key, _ in _flatten(raw):
             origins[key] = f"{file}:{_line(text, key)}"
     for key, value in (overrides or {}).items():
@@ -293,14 +297,20 @@ def load_config(file: Path | None = None, overrides: Mapping[str, Any] | None = 
     config.origins = origins
     budget = [key for key in _BUDGET if config.get(key) is not None]
     if len(budget) > 1:
-        raise UserError(f"{' and '.join(budget)} are both set", fix="give one budget: minutes, steps, tokens or epochs")
+        raise UserError(
+            f"{' and '.join(budget)} are both set", fix="give one budget: minutes, steps, tokens or epochs"
+        )
     return config
 
 
 def dump_config(config: Config) -> str:
     """The configuration as TOML, valid as `--config`, with the origin of each value as a comment."""
     document = tomlkit.document()
-    document.add(tomlkit.comment("The resolved configuration of this run; `groundup train ... --config THIS_FILE` repeats it."))
+    document.add(
+        tomlkit.comment(
+            "The resolved configuration of this run; `groundup train ... --config THIS_FILE` repeats it."
+        )
+    )
     tables: dict[str, Any] = {}
     for key, value in config.values().items():
         section, _, name = key.rpartition(".")
@@ -338,10 +348,14 @@ def describe() -> list[tuple[str, str, str, str]]:
         owner = schema["$defs"][section.capitalize()] if section else schema
         prop = owner["properties"][name]
         kinds = [p for p in prop.get("anyOf", [prop]) if p.get("type") != "null"]
-        kind = " | ".join(f"`{v}`" for v in kinds[0]["enum"]) if "enum" in kinds[0] else kinds[0].get("type", "")
+        kind = (
+            " | ".join(f"`{v}`" for v in kinds[0]["enum"]) if "enum" in kinds[0] else kinds[0].get("type", "")
+        )
         default = prop.get("default")
         default = str(default).lower() if isinstance(default, bool) else default
-        rows.append((key, kind, "planned" if default is None else f"`{default}`", prop.get("description", "")))
+        rows.append(
+            (key, kind, "planned" if default is None else f"`{default}`", prop.get("description", ""))
+        )
     return rows
 
 
@@ -350,10 +364,15 @@ def _read_toml(file: Path) -> tuple[str, dict[str, Any]]:
         text = file.read_text(encoding="utf-8")
         return text, tomllib.loads(text)
     except FileNotFoundError:
-        raise UserError("no such configuration file", where=file, fix="check the path given to --config") from None
+        raise UserError(
+            "no such configuration file", where=file, fix="check the path given to --config"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot be read: {error}", where=file) from None
-    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and nesting without end
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # also numbers of thousands of digits, and nesting without end
         raise UserError(f"is not valid TOML: {error}", where=file) from None
 
 
@@ -364,28 +383,37 @@ def _validate(raw: dict[str, Any], origins: Mapping[str, str], file: Path | None
         return TypeAdapter(Config).validate_python(raw)
     except ValidationError as error:
         problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"] if isinstance(part, str) and part not in _UNION_TAGS)
+        key = ".".join(
+            str(part) for part in problem["loc"] if isinstance(part, str) and part not in _UNION_TAGS
+        )
         # pydantic names the branch of a union after the key; keep the part that is a key of ours
         key = next((k for k in (key, *(key.rsplit(".", n)[0] for n in (1, 2))) if k in KEYS), key)
         origin = origins.get(key, "")
-        where = origin if origin not in ("", "command line") else (f"{file}:{_line(text, key)}" if file and not origin else "--set")
+        where = (
+            origin
+            if origin not in ("", "command line")
+            else (f"{file}:{_line(text, key)}" if file and not origin else "--set")
+        )
         if problem["type"] == "unexpected_keyword_argument":
             raise UserError(f"unknown setting '{key}'", where=where, fix=_suggest(key)) from None
         given = repr(problem.get("input"))
         given = given if len(given) <= 200 else f"{given[:200]}..."
         message = problem["msg"].replace("Input should be", "should be").replace("valid tuple", "list")
-        raise UserError(f"{key} = {given}: {message}", where=where, fix="docs/configuration.md lists every setting") from None
+        raise UserError(
+            f"{key} = {given}: {message}", where=where, fix="docs/configuration.md lists every setting"
+        ) from None
 
 
-_UNION_TAGS = frozenset({"tuple[nullable,...]", "constrained-int", "constrained-float", "int", "float", "bool", "str"})
+_UNION_TAGS = frozenset(
+    {"tuple[nullable,...]", "constrained-int", "constrained-float", "int", "float", "bool", "str"}
+)
 
 
 def _suggest(key: str) -> str:
-    names = [*KEYS, *_SECTIONS]
-    near = difflib.get_close_matches(key, names, n=1, cutoff=0.6)
-    if not near:  # the right name under a wrong section
-        last = key.rpartition(".")[2]
-        near = [k for k in KEYS if k.rpartition(".")[2] == last] or difflib.get_close_matches(last, [k.rpartition(".")[2] for k in KEYS], n=1)
+    last = key.rpartition(".")[2]
+    near = [k for k in KEYS if k.rpartition(".")[2] == last]  # the right name under a wrong section, or under none
+    near = near or difflib.get_close_matches(key, [*KEYS, *_SECTIONS], n=1, cutoff=0.6)
+    near = near or [k for k in KEYS if difflib.get_close_matches(last, [k.rpartition(".")[2]])]
     return f"did you mean {near[0]}?" if near else "docs/configuration.md lists every setting"
 
 

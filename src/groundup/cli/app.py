@@ -20,12 +20,20 @@ app["--help"].group = app["--version"].group = "Options"
 Paths = Annotated[list[Path], Parameter(negative=(), consume_multiple=True, allow_leading_hyphen=False)]
 Sets = Annotated[
     list[str] | None,
-    Parameter(name="--set", negative=(), help="A setting, `section.key=value`; repeatable. docs/configuration.md lists them."),
+    Parameter(
+        name="--set",
+        negative=(),
+        help="A setting, `section.key=value`; repeatable. docs/configuration.md lists them.",
+    ),
 ]
 Budget = Annotated[float | None, Parameter(help="Wall clock of the whole command, in minutes.")]
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print the result as JSON.")]
-Size = Annotated[str | None, Parameter(help="The dial: tiny, small, medium or large; everything else follows.")]
-Arch = Annotated[str | None, Parameter(help="qwen3 (default) or llama (the same without query and key norms).")]
+Size = Annotated[
+    str | None, Parameter(help="The dial: tiny, small, medium or large; everything else follows.")
+]
+Arch = Annotated[
+    str | None, Parameter(help="qwen3 (default) or llama (the same without query and key norms).")
+]
 
 
 @app.command
@@ -63,7 +71,7 @@ def train(
         A TOML file of settings, such as the config.toml of another run.
     """
     from groundup import verbs
-    from groundup.report import terminal_listener
+    from groundup.reporting import terminal_listener
 
     with terminal_listener() as listen:
         run = verbs.train(
@@ -92,7 +100,7 @@ def resume(run: Path, *, json_: Json = False) -> None:
         The run directory.
     """
     from groundup import verbs
-    from groundup.report import terminal_listener
+    from groundup.reporting import terminal_listener
 
     with terminal_listener() as listen:
         resumed = verbs.resume(run, listen=listen)
@@ -129,7 +137,7 @@ def plan(
         A TOML file of settings.
     """
     from groundup import verbs
-    from groundup.report import describe_plan, terminal_listener
+    from groundup.reporting import describe_plan, terminal_listener
 
     with terminal_listener() as listen:
         made, corpus = verbs.plan(
@@ -148,7 +156,9 @@ def plan(
 
 
 @app.command
-def prepare(paths: Paths, *, out: Path, config: Path | None = None, set_: Sets = None, json_: Json = False) -> None:
+def prepare(
+    paths: Paths, *, out: Path, config: Path | None = None, set_: Sets = None, json_: Json = False
+) -> None:
     """Read and tokenize documents once, into a corpus that `train` takes as PATH.
 
     Parameters
@@ -161,7 +171,7 @@ def prepare(paths: Paths, *, out: Path, config: Path | None = None, set_: Sets =
         A TOML file of settings.
     """
     from groundup import verbs
-    from groundup.report import terminal_listener
+    from groundup.reporting import terminal_listener
 
     with terminal_listener() as listen:
         corpus = verbs.prepare(paths, out=out, config=config, settings=_settings(set_, None), listen=listen)
@@ -202,7 +212,9 @@ def read(files: Paths, *, ocr: bool = True, json_: Json = False) -> None:
 
 
 @app.command
-def evaluate(run: Path, paths: Annotated[list[Path] | None, Parameter(negative=())] = None, *, json_: Json = False) -> None:
+def evaluate(
+    run: Path, paths: Annotated[list[Path] | None, Parameter(negative=())] = None, *, json_: Json = False
+) -> None:
     """Score a trained model on every token of files, or of its validation split, beside simple baselines.
 
     Parameters
@@ -213,7 +225,7 @@ def evaluate(run: Path, paths: Annotated[list[Path] | None, Parameter(negative=(
         Files or folders to score; without any, the text that training held out.
     """
     from groundup import verbs
-    from groundup.report import describe_scores, terminal_listener
+    from groundup.reporting import describe_scores, terminal_listener
 
     with terminal_listener() as listen:
         scores = verbs.evaluate(run, paths or [], listen=listen)
@@ -231,7 +243,9 @@ def generate(
     top_p: float = 1.0,
     min_p: float = 0.0,
     repetition_penalty: float = 1.0,
-    stop: Annotated[list[str] | None, Parameter(negative=(), help="End before this text; repeatable.")] = None,
+    stop: Annotated[
+        list[str] | None, Parameter(negative=(), help="End before this text; repeatable.")
+    ] = None,
     seed: int = 0,
     n: int = 1,
     cache: bool = True,
@@ -293,7 +307,9 @@ def generate(
 
 
 @app.command
-def chat(run: Path, *, temperature: float = 0.8, top_k: int = 50, seed: int = 0, max_new_tokens: int = 200) -> None:
+def chat(
+    run: Path, *, temperature: float = 0.8, top_k: int = 50, seed: int = 0, max_new_tokens: int = 200
+) -> None:
     """Talk with a trained model in the terminal.
 
     Parameters
@@ -312,7 +328,9 @@ def chat(run: Path, *, temperature: float = 0.8, top_k: int = 50, seed: int = 0,
     from groundup import verbs
     from groundup.inference import SamplingSettings
 
-    verbs.chat(run, SamplingSettings(temperature=temperature, top_k=top_k, seed=seed, max_new_tokens=max_new_tokens))
+    verbs.chat(
+        run, SamplingSettings(temperature=temperature, top_k=top_k, seed=seed, max_new_tokens=max_new_tokens)
+    )
 
 
 @app.command
@@ -342,7 +360,7 @@ def compare(runs: Paths, *, out: Path | None = None, json_: Json = False) -> Non
         Where to write the picture (default: comparison.png).
     """
     from groundup import verbs
-    from groundup.report import describe_comparison
+    from groundup.reporting import describe_comparison
 
     comparison = verbs.compare(runs, picture=out or Path("comparison.png"))
     print(_json(comparison) if json_ else describe_comparison(comparison))
@@ -360,7 +378,7 @@ def demo(*, out: Path = Path("demo-run"), minutes: float = 4.0) -> None:
         Wall clock of the whole command, in minutes.
     """
     from groundup import verbs
-    from groundup.report import terminal_listener
+    from groundup.reporting import terminal_listener
 
     with terminal_listener() as listen:
         run = verbs.demo(out=out, minutes=minutes, listen=listen, started=STARTED)
@@ -374,7 +392,7 @@ def _settings(assignments: list[str] | None, arch: str | None) -> dict[str, Any]
 
 
 def _show_run(path: Path, info: dict[str, Any], as_json: bool) -> None:
-    from groundup.report import summarize
+    from groundup.reporting import summarize
 
     print(_json(info | {"run": str(path)}) if as_json else summarize(path))
 

@@ -31,7 +31,11 @@ class Corpus:
         """Counts, notes, fingerprint and shards."""
         manifest = read_json(self.path / "manifest.json")
         if not isinstance(manifest, dict) or manifest.get("version") != CORPUS_VERSION:
-            raise UserError("is not a corpus of this version of groundup", where=self.path / "manifest.json", fix="run `groundup prepare` again")
+            raise UserError(
+                "is not a corpus of this version of groundup",
+                where=self.path / "manifest.json",
+                fix="run `groundup prepare` again",
+            )
         return manifest
 
     @cached_property
@@ -67,5 +71,7 @@ class Corpus:
         shards = [self.path / name for name in self.manifest["shards"] if name.startswith(f"{split}-")]
         for shard in shards:
             if not shard.is_file() or not shard.with_suffix(".index").is_file():
-                raise UserError("a shard of the corpus is missing", where=shard, fix="prepare the corpus again")
+                raise UserError(
+                    "a shard of the corpus is missing", where=shard, fix="prepare the corpus again"
+                )
         return TokenStream(shards, self.tokenizer.dtype, self.tokenizer.vocab_size)

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,14 +19,18 @@ from groundup.corpus.corpus import CORPUS_VERSION, Corpus
 from groundup.corpus.shards import ShardWriter
 from groundup.corpus.split import Unit, cut, cutting_size, digest, hold_out
 from groundup.corpus.tokenizer import SAMPLE_BYTES, Tokenizer, vocabulary_rule
-from groundup.documents import Document, FileRecord, find_files, read_documents
+from groundup.documents import Document, find_files, read_documents
 from groundup.errors import UserError
 from groundup.events import Listener, Notice, Phase, Progress, nobody
 from groundup.runs import write_atomic
 
 SMALLEST_BPE = 512
-SAMPLE_PIECE = 20_000  # characters; small beside SAMPLE_BYTES, so that the sample has nearly the size asked for
-ENCODE_AT_ONCE = 2_000_000  # characters handed to the tokenizer in one call: keeps all cores busy, costs little memory
+SAMPLE_PIECE = (
+    20_000  # characters; small beside SAMPLE_BYTES, so that the sample has nearly the size asked for
+)
+ENCODE_AT_ONCE = (
+    2_000_000  # characters handed to the tokenizer in one call: keeps all cores busy, costs little memory
+)
 
 
 def prepare_corpus(
@@ -54,7 +58,10 @@ def prepare_corpus(
         counts = _write_shards(spool, units, tokenizer, work, listen, poll)
         spool.close()
         write_atomic(work / "tokenizer.json", tokenizer.to_json())
-        shards = {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in sorted(work.glob("*.ds"))}
+        shards = {
+            path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+            for path in sorted(work.glob("*.ds"))
+        }
         manifest = {
             "version": CORPUS_VERSION,
             "fingerprint": _fingerprint(units, tokenizer),
@@ -115,14 +122,22 @@ class _Spool:
 
 
 def _read(
-    paths: Sequence[Path], spool: _Spool, ledger: Path, config: Config, listen: Listener, poll: Callable[[], None]
+    paths: Sequence[Path],
+    spool: _Spool,
+    ledger: Path,
+    config: Config,
+    listen: Listener,
+    poll: Callable[[], None],
 ) -> dict[str, Any]:
     total = sum(1 for _ in find_files(paths))
     listen(Phase("reading", total, "files"))
     totals = {"read": 0, "skipped": 0, "failed": 0}
     done = 0
     # closed at once when `poll` raises: an exception that is kept would keep the reader processes, too
-    with ledger.open("w", encoding="utf-8") as file, closing(read_documents(paths, ocr=config.data.ocr)) as items:
+    with (
+        ledger.open("w", encoding="utf-8") as file,
+        closing(read_documents(paths, ocr=config.data.ocr)) as items,
+    ):
         for item in items:
             poll()
             if isinstance(item, Document):
@@ -155,7 +170,10 @@ def _split(spool: _Spool, config: Config) -> tuple[list[Unit], list[str]]:
     size = cutting_size(spool.sizes, share)
     units: list[Unit] = []
     if size is None:
-        units = [Unit(n, 0, -1, size, name) for n, (size, name) in enumerate(zip(spool.sizes, spool.digests, strict=True))]
+        units = [
+            Unit(n, 0, -1, size, name)
+            for n, (size, name) in enumerate(zip(spool.sizes, spool.digests, strict=True))
+        ]
     else:
         seen, cut_documents = set(), 0
         for number, document in enumerate(spool):
@@ -189,7 +207,9 @@ def _texts(spool: _Spool, units: Iterable[Unit]) -> Iterator[tuple[Unit, Documen
         yield unit, document, document.text if unit.end < 0 else document.text[unit.start : unit.end]
 
 
-def _tokenizer(spool: _Spool, units: list[Unit], config: Config, listen: Listener, poll: Callable[[], None]) -> Tokenizer:
+def _tokenizer(
+    spool: _Spool, units: list[Unit], config: Config, listen: Listener, poll: Callable[[], None]
+) -> Tokenizer:
     training = [unit for unit in units if not unit.held_out]
     total = sum(unit.size for unit in training)
     kind, size, reason = vocabulary_rule(total)
@@ -228,9 +248,17 @@ def _drawn(name: bytes, offset: int, share: float) -> bool:
 
 
 def _write_shards(
-    spool: _Spool, units: list[Unit], tokenizer: Tokenizer, work: Path, listen: Listener, poll: Callable[[], None]
+    spool: _Spool,
+    units: list[Unit],
+    tokenizer: Tokenizer,
+    work: Path,
+    listen: Listener,
+    poll: Callable[[], None],
 ) -> dict[str, int]:
-    writers = {split: ShardWriter(work, split, tokenizer.dtype, tokenizer.eos_id) for split in ("train", "validation")}
+    writers = {
+        split: ShardWriter(work, split, tokenizer.dtype, tokenizer.eos_id)
+        for split in ("train", "validation")
+    }
     totals = {"train_tokens": 0, "validation_tokens": 0, "train_bytes": 0, "validation_bytes": 0}
     done = 0
     with (work / "documents.jsonl").open("w", encoding="utf-8") as rows:
@@ -239,7 +267,12 @@ def _write_shards(
             encoded = tokenizer.encode_batch([text for _, _, text in group])
             for (unit, document, text), tokens in zip(group, encoded, strict=True):
                 split = "validation" if unit.held_out else "train"
-                row = {"source": document.source, "media_type": document.media_type, "split": split, "tokens": len(tokens)}
+                row = {
+                    "source": document.source,
+                    "media_type": document.media_type,
+                    "split": split,
+                    "tokens": len(tokens),
+                }
                 if unit.end >= 0:
                     row["characters"] = [unit.start, unit.end]
                 if document.pages:

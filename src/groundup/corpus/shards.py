@@ -17,7 +17,9 @@ SHARD_TOKENS = 100_000_000
 class ShardWriter:
     """Writes one split's documents into shards of about SHARD_TOKENS tokens."""
 
-    def __init__(self, directory: Path, name: str, dtype: np.dtype, eos_id: int, shard_tokens: int = SHARD_TOKENS) -> None:
+    def __init__(
+        self, directory: Path, name: str, dtype: np.dtype, eos_id: int, shard_tokens: int = SHARD_TOKENS
+    ) -> None:
         self.directory, self.name, self.dtype, self.shard_tokens = directory, name, dtype, shard_tokens
         self.tokens = 0
         self._eos = np.array([eos_id], dtype)
@@ -65,7 +67,11 @@ class TokenStream:
         for path in shards:
             size = path.stat().st_size
             if size % dtype.itemsize:
-                raise UserError("is damaged: its size is not a whole number of tokens", where=path, fix="prepare the corpus again")
+                raise UserError(
+                    "is damaged: its size is not a whole number of tokens",
+                    where=path,
+                    fix="prepare the corpus again",
+                )
             tokens = np.memmap(path, dtype, mode="r") if size else np.zeros(0, dtype)
             index = np.fromfile(path.with_suffix(".index"), "<u8").astype(np.int64)
             if len(tokens) != (index[-1] if len(index) else 0) or np.any(np.diff(index, prepend=0) <= 0):
@@ -89,7 +95,8 @@ class TokenStream:
             part = self._maps[shard][offset : offset + count].astype(np.int64)
             if part.max(initial=0) >= self._vocab_size:
                 raise UserError(
-                    f"holds token {part.max()}, outside the vocabulary of {self._vocab_size}", where=self._shards[shard],
+                    f"holds token {part.max()}, outside the vocabulary of {self._vocab_size}",
+                    where=self._shards[shard],
                     fix="the shard is damaged: prepare the corpus again",
                 )
             parts.append(part)

@@ -78,7 +78,11 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`; nothing is added."""
-        return [index for piece in _pieces(text) for index in self._backend.encode(piece, add_special_tokens=False).ids]
+        return [
+            index
+            for piece in _pieces(text)
+            for index in self._backend.encode(piece, add_special_tokens=False).ids
+        ]
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Token ids of each text, on all cores; equal to `encode` of each."""
@@ -88,7 +92,10 @@ class Tokenizer:
         for (number, _), encoding in zip(pieces, encoded, strict=True):
             parts[number].append(encoding.ids)
         dtype = self.dtype
-        return [np.concatenate([np.asarray(ids, dtype=dtype) for ids in part]) if part else np.empty(0, dtype) for part in parts]
+        return [
+            np.concatenate([np.asarray(ids, dtype=dtype) for ids in part]) if part else np.empty(0, dtype)
+            for part in parts
+        ]
 
     def decode_bytes(self, ids: Iterable[int]) -> "bytes_":
         """The bytes that `ids` stand for; special tokens and padding rows stand for none."""
@@ -124,7 +131,11 @@ def vocabulary_rule(text_bytes: int) -> tuple[str, int, str]:
         return "bytes", 257, f"{text_bytes:,} bytes of text are too few to learn longer tokens from"
     size = 2 ** round(np.log2(text_bytes) / 2)
     size = int(min(max(size, 512), 32_768))
-    return "bpe", size, f"power of two nearest to the square root of {text_bytes:,} bytes, within 512 and 32,768"
+    return (
+        "bpe",
+        size,
+        f"power of two nearest to the square root of {text_bytes:,} bytes, within 512 and 32,768",
+    )
 
 
 def _backend(model: models.BPE) -> Backend:

@@ -58,7 +58,9 @@ class Windows:
         lengths = self.lengths[chosen]
         inputs = np.full((len(lengths), int(lengths.max())), eos_id, np.int64)
         targets = np.full_like(inputs, IGNORE)
-        for row, (document, start, length) in enumerate(zip(self.which[chosen], self.starts[chosen], lengths, strict=True)):
+        for row, (document, start, length) in enumerate(
+            zip(self.which[chosen], self.starts[chosen], lengths, strict=True)
+        ):
             tokens = self.documents[document]
             targets[row, :length] = tokens[start : start + length]
             inputs[row, 1:length] = tokens[start : start + length - 1]
@@ -93,7 +95,9 @@ def score(
         with compute.autocast():
             logits = model(inputs)
         scored = targets != IGNORE
-        nll += F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="sum").double().item()
+        nll += (
+            F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="sum").double().item()
+        )
         correct += int(((logits.argmax(-1) == targets) & scored).sum())
         nbytes += int(byte_lengths.to(targets.device)[targets[scored]].sum())
         start += rows

@@ -42,7 +42,7 @@ def peak_memory_bytes() -> int:
     try:
         import resource
     except ImportError:  # Windows
-        return psutil.Process().memory_info().peak_wset
+        return int(psutil.Process().memory_info().peak_wset)  # pyright: ignore[reportAttributeAccessIssue]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
@@ -52,7 +52,9 @@ def describe_machine() -> dict[str, Any]:
     packages = ("groundup", "torch", "numpy", "tokenizers", "safetensors")
     name = platform.processor() or platform.machine()
     try:
-        models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+        models = [
+            line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
+        ]
         name = models[0].partition(":")[2].strip() if models else name
     except OSError:
         pass
@@ -62,5 +64,8 @@ def describe_machine() -> dict[str, Any]:
         "memory_bytes": psutil.virtual_memory().total,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "system": platform.platform(),
-        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in packages},
+        },
     }

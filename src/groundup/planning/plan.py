@@ -16,7 +16,9 @@ from groundup.planning import sizes
 
 DEFAULT_MINUTES = 10.0
 BASE_MEMORY = 450_000_000  # Python, torch, tokenizer and report libraries, measured
-MICROBATCH_TOKENS = 8_192  # on a CPU larger ones gain nothing (the matrix products are at their peak) and cost memory
+MICROBATCH_TOKENS = (
+    8_192  # on a CPU larger ones gain nothing (the matrix products are at their peak) and cost memory
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ class Plan:
         }
 
 
-def make_plan(config: Config, corpus: Corpus, *, flops_per_second: float | None, seconds_left: float | None) -> Plan:
+def make_plan(
+    config: Config, corpus: Corpus, *, flops_per_second: float | None, seconds_left: float | None
+) -> Plan:
     """Decide everything `config` leaves open for `corpus`; `config` changes in place.
 
     With a time budget, `seconds_left` of training at `flops_per_second` choose the size and the first guess of the
@@ -56,7 +60,11 @@ def make_plan(config: Config, corpus: Corpus, *, flops_per_second: float | None,
     notices: list[str] = []
     stream = len(corpus.train)
     if stream < 16:
-        raise UserError(f"the training text has only {stream} tokens", where=corpus.path, fix="give more text: a few hundred words at least")
+        raise UserError(
+            f"the training text has only {stream} tokens",
+            where=corpus.path,
+            fix="give more text: a few hundred words at least",
+        )
     size = _choose_size(config, stream, flops_per_second, seconds_left)
     shape = _shape(config, size, corpus, notices)
     batch = _batches(config, size, stream, shape, notices)
@@ -74,7 +82,9 @@ def make_plan(config: Config, corpus: Corpus, *, flops_per_second: float | None,
     decisions = [
         {"key": key, "value": config.get(key), "reason": reason}
         for key, reason in config.origins.items()
-        if config.get(key) is not None and reason != "command line" and not reason.rpartition(":")[2].isdigit()
+        if config.get(key) is not None
+        and reason != "command line"
+        and not reason.rpartition(":")[2].isdigit()
     ]
     return Plan(shape, steps, steps * batch * shape.context, epochs, minutes, memory, decisions, notices)
 
@@ -82,8 +92,18 @@ def make_plan(config: Config, corpus: Corpus, *, flops_per_second: float | None,
 def shape_of(config: Config, corpus: Corpus) -> ModelShape:
     """The shape of a configuration in which every value is decided."""
     model = config.model
-    rows = -(-corpus.tokenizer.vocab_size // 64) * 64  # whole vectors in every matrix product; GGUF and vLLM like it too
-    assert model.layers and model.width and model.heads and model.kv_heads and model.head_dim and model.ffn_width and model.context
+    rows = (
+        -(-corpus.tokenizer.vocab_size // 64) * 64
+    )  # whole vectors in every matrix product; GGUF and vLLM like it too
+    assert (
+        model.layers
+        and model.width
+        and model.heads
+        and model.kv_heads
+        and model.head_dim
+        and model.ffn_width
+        and model.context
+    )
     return ModelShape(
         arch=model.arch,
         vocab_size=rows,
@@ -101,7 +121,9 @@ def shape_of(config: Config, corpus: Corpus) -> ModelShape:
     )
 
 
-def _choose_size(config: Config, stream: int, flops_per_second: float | None, seconds_left: float | None) -> sizes.Size:
+def _choose_size(
+    config: Config, stream: int, flops_per_second: float | None, seconds_left: float | None
+) -> sizes.Size:
     if config.size:
         return sizes.DIAL[config.size]
     if flops_per_second and seconds_left:
@@ -121,7 +143,9 @@ def _shape(config: Config, size: sizes.Size, corpus: Corpus, notices: list[str])
     if context > (fit := _power_of_two(len(corpus.train) // 8)):
         context, reason = fit, f"{len(corpus.train):,} training tokens: at least eight windows of the text"
         if config.model.context is None:
-            notices.append(f"the corpus is small: the context was shrunk from {size.context} to {context} tokens")
+            notices.append(
+                f"the corpus is small: the context was shrunk from {size.context} to {context} tokens"
+            )
     context = config.decide("model.context", context, reason)
     if context > len(corpus.train):
         raise UserError(
@@ -138,8 +162,14 @@ def _shape(config: Config, size: sizes.Size, corpus: Corpus, notices: list[str])
         config.decide("model.head_dim", head_dim, "64 from 384 wide on, 128 from 768, else 32")
     assert head_dim
     heads = config.decide("model.heads", max(1, width // head_dim), "width / head size")
-    config.decide("model.kv_heads", heads, "below 100M weights sharing keys and values saves nothing that matters")
-    config.decide("model.ffn_width", -(-width * 8 // 3 // 64) * 64, "8/3 of the width, in whole multiples of 64 (SwiGLU)")
+    config.decide(
+        "model.kv_heads", heads, "below 100M weights sharing keys and values saves nothing that matters"
+    )
+    config.decide(
+        "model.ffn_width",
+        -(-width * 8 // 3 // 64) * 64,
+        "8/3 of the width, in whole multiples of 64 (SwiGLU)",
+    )
     blocks = 12 * layers * width**2
     table = corpus.tokenizer.vocab_size * width
     config.decide("model.tied", table > blocks, f"the embedding has {table:,} weights, the blocks {blocks:,}")
@@ -150,25 +180,41 @@ def _batches(config: Config, size: sizes.Size, stream: int, shape: ModelShape, n
     """Decide tokens per update and microbatch; return sequences per update."""
     tokens, reason = size.tokens_per_update, "measured best per second near this size"
     if tokens > stream:
-        tokens, reason = max(stream // shape.context, 1) * shape.context, "the corpus is smaller than one usual batch"
+        tokens, reason = (
+            max(stream // shape.context, 1) * shape.context,
+            "the corpus is smaller than one usual batch",
+        )
         if config.training.tokens_per_update is None:
-            notices.append(f"the corpus is small: an update learns from {tokens} tokens instead of {size.tokens_per_update}")
+            notices.append(
+                f"the corpus is small: an update learns from {tokens} tokens instead of {size.tokens_per_update}"
+            )
     tokens = config.decide("training.tokens_per_update", tokens, reason)
     batch = max(1, round(tokens / shape.context))
     config.training.tokens_per_update = batch * shape.context
     fit = max(1, min(MICROBATCH_TOKENS, 134_217_728 // shape.vocab_size) // shape.context)
-    config.decide("training.microbatch", min(batch, fit), f"at most {MICROBATCH_TOKENS:,} tokens and 512 MB of logits at once")
+    config.decide(
+        "training.microbatch",
+        min(batch, fit),
+        f"at most {MICROBATCH_TOKENS:,} tokens and 512 MB of logits at once",
+    )
     return batch
 
 
 def _steps(
-    config: Config, shape: ModelShape, tokens_per_step: int, stream: int, flops_per_second: float | None, seconds_left: float | None
+    config: Config,
+    shape: ModelShape,
+    tokens_per_step: int,
+    stream: int,
+    flops_per_second: float | None,
+    seconds_left: float | None,
 ) -> tuple[int, float | None]:
     """Steps of the budget, and minutes where the clock sets them (then the steps are a first guess)."""
     training = config.training
     if training.minutes:
         assert flops_per_second and seconds_left is not None
-        return max(10, int(flops_per_second * seconds_left / (tokens_per_step * shape.flops_per_token()))), training.minutes
+        return max(
+            10, int(flops_per_second * seconds_left / (tokens_per_step * shape.flops_per_token()))
+        ), training.minutes
     if training.steps:
         return training.steps, None
     if training.tokens:
@@ -179,7 +225,9 @@ def _steps(
 
 def _recipe(config: Config, steps: int, epochs: float) -> None:
     """Optimizer, rates, schedule and regularization."""
-    name = config.decide("optimizer.name", "muon", "learned more per second than AdamW at 1,024 and 2,048 tokens an update")
+    name = config.decide(
+        "optimizer.name", "muon", "learned more per second than AdamW at 1,024 and 2,048 tokens an update"
+    )
     if name == "muon":
         config.decide("optimizer.learning_rate", 0.02, "measured best of .02 and .03 at 128 wide")
         config.decide("optimizer.embedding_rate", 0.02, "goes with .02 for the matrices")
@@ -187,13 +235,21 @@ def _recipe(config: Config, steps: int, epochs: float) -> None:
     else:
         width = config.model.width or 128
         rate = round(3e-3 * (128 / width) ** 0.5, 6)
-        config.decide("optimizer.learning_rate", rate, "3e-3 at 128 wide (measured best of 3e-3 and 6e-3), less for wider ones")
+        config.decide(
+            "optimizer.learning_rate",
+            rate,
+            "3e-3 at 128 wide (measured best of 3e-3 and 6e-3), less for wider ones",
+        )
     config.decide("optimizer.weight_decay", 0.1, "usual; it acts as rate x decay")
     config.decide("schedule.warmup", min(20, max(1, steps // 10)), "20 steps, at most a tenth of the run")
     dropout = 0.0 if epochs <= 4 else 0.1 if epochs <= 20 else 0.2
     config.decide("model.dropout", dropout, f"{epochs:.1f} epochs: none up to 4, 0.1 up to 20, 0.2 beyond")
     patience = 5 if config.training.minutes and epochs > 4 else 0
-    config.decide("training.patience", patience, "5 under a time budget with more than 4 epochs, else the run has the length asked for")
+    config.decide(
+        "training.patience",
+        patience,
+        "5 under a time budget with more than 4 epochs, else the run has the length asked for",
+    )
 
 
 def _cadence(config: Config, steps: int) -> None:
@@ -208,7 +264,9 @@ def _memory(shape: ModelShape, config: Config) -> int:
     moments = 1.2 if config.optimizer.name == "muon" else 2
     weights = 4 * shape.parameters() * (2 + moments)
     # kept for the backward pass, in values of 4 bytes: 18 of the width, 5 of the inner width, attention weights
-    activations = 4 * tokens * shape.layers * (18 * shape.width + 5 * shape.ffn_width + 2 * shape.heads * shape.context)
+    activations = (
+        4 * tokens * shape.layers * (18 * shape.width + 5 * shape.ffn_width + 2 * shape.heads * shape.context)
+    )
     logits = 4 * 4 * tokens * shape.vocab_size
     return int(BASE_MEMORY + weights + activations + logits)
 

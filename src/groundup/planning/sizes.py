@@ -48,7 +48,10 @@ def for_compute(flops: float, train_tokens: int) -> tuple[Size, str]:
     size = _largest(min(optimal, most))
     if most < optimal:
         return size, f"the corpus of {train_tokens:,} tokens supports about {most:,} weights"
-    return size, f"{flops:.1e} operations train about {optimal:,.0f} weights, {TOKENS_PER_WEIGHT} tokens for each"
+    return (
+        size,
+        f"{flops:.1e} operations train about {optimal:,.0f} weights, {TOKENS_PER_WEIGHT} tokens for each",
+    )
 
 
 def for_corpus(train_tokens: int) -> tuple[Size, str]:

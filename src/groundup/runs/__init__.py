@@ -3,7 +3,7 @@
 Everything a crash must not damage goes through this room.
 """
 
-from groundup.runs.checkpoints import link_best, newest_good, publish, prune, published, verify
+from groundup.runs.checkpoints import link_best, newest_good, prune, publish, published, verify
 from groundup.runs.files import fsync_directory, read_json, write_atomic
 from groundup.runs.journal import Journal, read_journal
 from groundup.runs.layout import Run, find_checkpoint

@@ -25,7 +25,11 @@ _NAME = re.compile(r"step-(\d{8,})")
 
 def published(run: Path) -> dict[int, Path]:
     """Every published checkpoint of a run, by step, oldest first."""
-    found = {int(match[1]): path for path in run.iterdir() if (match := _NAME.fullmatch(path.name)) and path.is_dir()}
+    found = {
+        int(match[1]): path
+        for path in run.iterdir()
+        if (match := _NAME.fullmatch(path.name)) and path.is_dir()
+    }
     return dict(sorted(found.items()))
 
 
@@ -49,7 +53,10 @@ def publish(run: Path, step: int, write: Callable[[Path], None]) -> Path:
             "version": MANIFEST_VERSION,
             "step": step,
             "files": {
-                path.relative_to(temporary).as_posix(): {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+                path.relative_to(temporary).as_posix(): {
+                    "bytes": path.stat().st_size,
+                    "sha256": _sha256(path),
+                }
                 for path in files
             },
         }
@@ -63,7 +70,11 @@ def publish(run: Path, step: int, write: Callable[[Path], None]) -> Path:
         temporary.rename(target)
         fsync_directory(run)
     except BaseException as error:
-        needed = sum(path.stat().st_size for path in temporary.rglob("*") if path.is_file()) if temporary.exists() else 0
+        needed = (
+            sum(path.stat().st_size for path in temporary.rglob("*") if path.is_file())
+            if temporary.exists()
+            else 0
+        )
         shutil.rmtree(temporary, ignore_errors=True)
         if not isinstance(error, OSError):
             raise
@@ -82,7 +93,9 @@ def verify(checkpoint: Path) -> list[str]:
         manifest = read_json(checkpoint / "manifest.json")
         files = manifest["files"]
         if manifest["version"] != MANIFEST_VERSION:
-            return [f"{checkpoint / 'manifest.json'}: version {manifest['version']} is not known to this groundup"]
+            return [
+                f"{checkpoint / 'manifest.json'}: version {manifest['version']} is not known to this groundup"
+            ]
         expected = {str(name): (int(entry["bytes"]), str(entry["sha256"])) for name, entry in files.items()}
     except UserError as error:
         return [str(error)]
@@ -101,7 +114,11 @@ def verify(checkpoint: Path) -> list[str]:
                 problems.append(f"{path}: {path.stat().st_size} bytes instead of {size}")
             elif _sha256(path) != digest:
                 problems.append(f"{path}: its content changed after it was saved")
-        except (OSError, ValueError, RuntimeError) as error:  # a failing disk, no file name at all, links in a circle
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+        ) as error:  # a failing disk, no file name at all, links in a circle
             problems.append(f"{checkpoint / 'manifest.json'}: {name!r} cannot be read: {error}")
     return problems
 
@@ -115,7 +132,9 @@ def newest_good(run: Path, notice: Callable[[str], None]) -> tuple[int, Path] | 
         aside = run / f"damaged-{path.name}"
         shutil.rmtree(aside, ignore_errors=True)
         path.rename(aside)
-        notice(f"checkpoint of step {step} is damaged and was set aside as {aside.name}: {'; '.join(problems)}")
+        notice(
+            f"checkpoint of step {step} is damaged and was set aside as {aside.name}: {'; '.join(problems)}"
+        )
     return None
 
 

@@ -23,9 +23,15 @@ class Run:
     def open(cls, path: Path) -> "Run":
         """An existing run. Raises UserError when `path` is none."""
         if not path.is_dir():
-            raise UserError("no such run directory", where=path, fix="`groundup train PATH... --out DIR` makes one")
+            raise UserError(
+                "no such run directory", where=path, fix="`groundup train PATH... --out DIR` makes one"
+            )
         if not (path / "run.json").is_file():
-            raise UserError("is not a run directory: it has no run.json", where=path, fix="give the directory that `groundup train --out` made")
+            raise UserError(
+                "is not a run directory: it has no run.json",
+                where=path,
+                fix="give the directory that `groundup train --out` made",
+            )
         run = cls(path)
         info = read_json(path / "run.json")
         if not isinstance(info, dict) or info.get("version") != RUN_VERSION:
@@ -36,7 +42,10 @@ class Run:
     def update(self, **facts: Any) -> None:
         """Change facts in run.json, durably before this returns."""
         self.info.update(facts)
-        write_atomic(self.path / "run.json", json.dumps(self.info, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        write_atomic(
+            self.path / "run.json",
+            json.dumps(self.info, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+        )
 
     def config(self) -> Config:
         """The resolved configuration the run was started with."""
@@ -60,8 +69,14 @@ def find_checkpoint(path: Path) -> Path:
         run = Run.open(path)
         best, steps = run.path / "best", published(run.path)
         if not steps and not best.exists():
-            raise UserError("the run has no checkpoint yet", where=path, fix=f"`groundup resume {path}` continues it")
+            raise UserError(
+                "the run has no checkpoint yet", where=path, fix=f"`groundup resume {path}` continues it"
+            )
         chosen = best.resolve() if best.exists() else list(steps.values())[-1]
     if (chosen / "manifest.json").is_file() and (problems := verify(chosen)):
-        raise UserError("the checkpoint is damaged: " + "; ".join(problems), where=chosen, fix="use another step-* directory of the run")
+        raise UserError(
+            "the checkpoint is damaged: " + "; ".join(problems),
+            where=chosen,
+            fix="use another step-* directory of the run",
+        )
     return chosen

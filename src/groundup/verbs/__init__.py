@@ -8,4 +8,16 @@ from groundup.verbs.read import prepare, read
 from groundup.verbs.report import compare, report
 from groundup.verbs.train import resume, train
 
-__all__ = ["chat", "compare", "demo", "evaluate", "generate", "plan", "prepare", "read", "report", "resume", "train"]
+__all__ = [
+    "chat",
+    "compare",
+    "demo",
+    "evaluate",
+    "generate",
+    "plan",
+    "prepare",
+    "read",
+    "report",
+    "resume",
+    "train",
+]

@@ -10,7 +10,20 @@ from groundup.events import Listener, nobody
 from groundup.runs import Run
 from groundup.verbs.train import train
 
-PACKAGES = ("asyncio", "collections", "concurrent", "email", "html", "http", "importlib", "json", "logging", "unittest", "urllib", "xml")
+PACKAGES = (
+    "asyncio",
+    "collections",
+    "concurrent",
+    "email",
+    "html",
+    "http",
+    "importlib",
+    "json",
+    "logging",
+    "unittest",
+    "urllib",
+    "xml",
+)
 """Of the standard library: about 2 MB of well written code."""
 PROMPTS = (
     "A language model learns",
@@ -21,7 +34,13 @@ PROMPTS = (
 )
 
 
-def demo(*, out: Path = Path("demo-run"), minutes: float = 4.0, listen: Listener = nobody, started: float | None = None) -> Run:
+def demo(
+    *,
+    out: Path = Path("demo-run"),
+    minutes: float = 4.0,
+    listen: Listener = nobody,
+    started: float | None = None,
+) -> Run:
     """Train on the example library, Python's language reference and its standard library's source, into `out`.
 
     Raises UserError where the example library is missing, and as `train` does.
@@ -36,8 +55,17 @@ def demo(*, out: Path = Path("demo-run"), minutes: float = 4.0, listen: Listener
     reference.mkdir(parents=True, exist_ok=True)
     for topic, text in pydoc_data.topics.topics.items():
         path = reference / f"{topic}.rst"
-        if not path.exists() or path.read_text(encoding="utf-8") != text:  # unchanged files keep their time: a rerun is the same run
+        if (
+            not path.exists() or path.read_text(encoding="utf-8") != text
+        ):  # unchanged files keep their time: a rerun is the same run
             path.write_text(text, encoding="utf-8")
     standard = Path(sysconfig.get_path("stdlib"))
     sources = [standard / package for package in PACKAGES if (standard / package).is_dir()]
-    return train([library, reference, *sources], out=out, minutes=minutes, settings={"samples.prompts": PROMPTS}, listen=listen, started=began)
+    return train(
+        [library, reference, *sources],
+        out=out,
+        minutes=minutes,
+        settings={"samples.prompts": PROMPTS},
+        listen=listen,
+        started=began,
+    )

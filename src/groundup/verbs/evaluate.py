@@ -29,10 +29,16 @@ def evaluate(run: Path, paths: Sequence[Path] = (), *, listen: Listener = nobody
     checkpoint = find_checkpoint(run)
     home = checkpoint.parent if (checkpoint.parent / "run.json").is_file() else None
     if home is None and not paths:
-        raise UserError("a checkpoint outside its run has no validation split", where=run, fix="give files to score: groundup evaluate CHECKPOINT PATH...")
+        raise UserError(
+            "a checkpoint outside its run has no validation split",
+            where=run,
+            fix="give files to score: groundup evaluate CHECKPOINT PATH...",
+        )
     tokenizer = Tokenizer.load(checkpoint / "tokenizer.json")
     opened = Run.open(home) if home else None
-    compute = decide_compute(opened.config() if opened and (opened.path / "config.toml").is_file() else Config())
+    compute = decide_compute(
+        opened.config() if opened and (opened.path / "config.toml").is_file() else Config()
+    )
     model = load_model(checkpoint, compute.device)
     model.attention = compute.attention
     corpus = Corpus(opened.corpus) if opened else None
@@ -47,7 +53,9 @@ def evaluate(run: Path, paths: Sequence[Path] = (), *, listen: Listener = nobody
         raise UserError(
             "there is no text to score",
             where=", ".join(str(path) for path in paths) or run,
-            fix="give files with text" if paths else "the run held nothing out: give files, groundup evaluate RUN PATH...",
+            fix="give files with text"
+            if paths
+            else "the run held nothing out: give files, groundup evaluate RUN PATH...",
         )
     windows = Windows.of(documents, model.shape.context)
     listen(Phase(f"scoring {windows.tokens:,} tokens"))
@@ -67,4 +75,3 @@ def evaluate(run: Path, paths: Sequence[Path] = (), *, listen: Listener = nobody
         "context": model.shape.context,
         "baselines": baselines(corpus, documents) if corpus and corpus.path.is_dir() else {},
     }
-

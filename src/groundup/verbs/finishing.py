@@ -15,7 +15,7 @@ from groundup.events import Listener, Phase
 from groundup.insight import read_curve
 from groundup.model import load_model
 from groundup.parallel import decide_compute, peak_memory_bytes
-from groundup.report import draw_loss_by_epoch, draw_training_curve, write_report
+from groundup.reporting import draw_loss_by_epoch, draw_training_curve, write_report
 from groundup.runs import Run, find_checkpoint, read_journal
 
 

@@ -13,7 +13,15 @@ from groundup.evaluation import Windows, choose_prompts, few_shot_prompt, gzip_b
 from groundup.events import Listener, Notice, Phase
 from groundup.model import Transformer, initialize
 from groundup.parallel import Compute, decide_compute, describe_machine
-from groundup.planning import TRAINING_SHARE, Pace, Plan, calibrate, make_plan, matrix_flops_per_second, shape_of
+from groundup.planning import (
+    TRAINING_SHARE,
+    Pace,
+    Plan,
+    calibrate,
+    make_plan,
+    matrix_flops_per_second,
+    shape_of,
+)
 from groundup.runs import Run
 from groundup.training import SCALE_START, Horizon, Job, Metrics, State, build_optimizer, fit, restore
 
@@ -36,7 +44,12 @@ def train_model(
     for notice in compute.notices:
         listen(Notice(notice, "warning"))
     if (before := run.info.get("compute")) and before != compute.describe():
-        listen(Notice(f"this machine computes differently ({before} before): results will not be byte-equal", "warning"))
+        listen(
+            Notice(
+                f"this machine computes differently ({before} before): results will not be byte-equal",
+                "warning",
+            )
+        )
     run.update(status="training", compute=compute.describe(), machine=describe_machine())
 
     model = _model(config, corpus, compute)
@@ -56,9 +69,14 @@ def train_model(
         save=lambda entries: run.update(horizon=entries),
     )
     texts = corpus.held_out_texts(50)
-    prompts = list(config.samples.prompts) or [*choose_prompts(texts, PROMPTS), *filter(None, [few_shot_prompt(texts)])]
+    prompts = list(config.samples.prompts) or [
+        *choose_prompts(texts, PROMPTS),
+        *filter(None, [few_shot_prompt(texts)]),
+    ]
     assert config.training.tokens_per_update and config.model.context
-    validation = Windows.of(corpus.validation_documents(), config.model.context) if len(corpus.validation) else None
+    validation = (
+        Windows.of(corpus.validation_documents(), config.model.context) if len(corpus.validation) else None
+    )
     job = Job(
         run=run,
         config=config,
@@ -88,7 +106,13 @@ def train_model(
 
 
 def _decide(
-    run: Run, config: Config, corpus: Corpus, compute: Compute, listen: Listener, poll: Callable[[], None], began: float
+    run: Run,
+    config: Config,
+    corpus: Corpus,
+    compute: Compute,
+    listen: Listener,
+    poll: Callable[[], None],
+    began: float,
 ) -> float | None:
     """Plan the run and write config.toml and the horizon, durably, before the first step; return the deadline."""
     seconds_left = flops = None
@@ -98,7 +122,12 @@ def _decide(
         seconds_left = deadline - time.monotonic()
         spent = time.monotonic() - began
         if spent > config.training.minutes * 30:
-            listen(Notice(f"reading the documents took {spent:.0f} s, more than half of the time; `groundup prepare` reads them once", "warning"))
+            listen(
+                Notice(
+                    f"reading the documents took {spent:.0f} s, more than half of the time; `groundup prepare` reads them once",
+                    "warning",
+                )
+            )
         flops = matrix_flops_per_second(compute) * TRAINING_SHARE
     plan = make_plan(config, corpus, flops_per_second=flops, seconds_left=seconds_left)
     for notice in plan.notices:
@@ -127,7 +156,17 @@ def _calibrated(
         optimizers = build_optimizer(model, config.optimizer, _muon_precision(compute))
         seconds = min(5.0, CALIBRATION_SHARE * max(deadline - time.monotonic(), 0.0))
         batches, microbatch = _batches(config, corpus), config.training.microbatch or 1
-        return calibrate(model, optimizers, batches, microbatch, compute, seconds=seconds, threads=threads, compiled=compiled, poll=poll)
+        return calibrate(
+            model,
+            optimizers,
+            batches,
+            microbatch,
+            compute,
+            seconds=seconds,
+            threads=threads,
+            compiled=compiled,
+            poll=poll,
+        )
 
     threads = compute.threads
     pace = measure(threads, compiled=False)
@@ -154,7 +193,10 @@ def _calibrated(
 def _stretch_cadence(config: Config, guessed: int, total: int) -> None:
     """Intervals that were planned for a guessed number of steps keep their share of the measured number."""
     for key in ("training.log_every", "evaluation.every", "checkpoint.every"):
-        if config.origins.get(key, "").startswith("about") or config.origins.get(key) == "with each evaluation":
+        if (
+            config.origins.get(key, "").startswith("about")
+            or config.origins.get(key) == "with each evaluation"
+        ):
             section, name = key.split(".")
             part = getattr(config, section)
             setattr(part, name, max(1, round(getattr(part, name) * total / guessed)))
@@ -209,5 +251,7 @@ def baselines(corpus: Corpus, documents: Sequence[np.ndarray]) -> dict[str, dict
     texts = [tokenizer.decode(document.tolist()) for document in documents]
     train = corpus.train.read(0, min(len(corpus.train), 5_000_000))
     nbytes = sum(len(text.encode()) for text in texts)
-    table = token_baselines(train, documents, vocab_size=tokenizer.vocab_size, eos_id=tokenizer.eos_id, bytes=nbytes)
+    table = token_baselines(
+        train, documents, vocab_size=tokenizer.vocab_size, eos_id=tokenizer.eos_id, bytes=nbytes
+    )
     return table | {"gzip": {"bits_per_byte": gzip_bits_per_byte(texts)}}

@@ -26,7 +26,9 @@ def generate(
     `on_text(index, piece)` is called as text becomes certain. Raises UserError for bad settings or no checkpoint.
     """
     model, tokenizer = load(run)
-    return inference.generate(model, tokenizer, prompts, settings or SamplingSettings(), n=n, use_cache=use_cache, on_text=on_text)
+    return inference.generate(
+        model, tokenizer, prompts, settings or SamplingSettings(), n=n, use_cache=use_cache, on_text=on_text
+    )
 
 
 def chat(run: Path, settings: SamplingSettings | None = None) -> None:

@@ -41,4 +41,6 @@ def prepare(
             return prepare_corpus(paths, out, resolved, listen=listen, poll=stop.poll)
     except OSError as error:
         free = shutil.disk_usage(out.parent if out.parent.exists() else Path.cwd()).free
-        raise UserError(f"cannot be written: {error} ({free:,} bytes free)", where=out, fix="give another --out") from None
+        raise UserError(
+            f"cannot be written: {error} ({free:,} bytes free)", where=out, fix="give another --out"
+        ) from None

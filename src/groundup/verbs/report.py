@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from groundup.errors import UserError
-from groundup.report import draw_comparison, write_report
+from groundup.reporting import draw_comparison, write_report
 from groundup.runs import Run, read_journal
 from groundup.verbs.finishing import draw
 
@@ -30,14 +30,23 @@ def compare(runs: Sequence[Path], *, picture: Path) -> dict[str, Any]:
     opened = [Run.open(path) for path in runs]
     values = [run.config().values() if (run.path / "config.toml").is_file() else {} for run in opened]
     keys = sorted({key for row in values for key in row})
-    settings = {key: [row.get(key) for row in values] for key in keys if len({repr(row.get(key)) for row in values}) > 1}
+    settings = {
+        key: [row.get(key) for row in values]
+        for key in keys
+        if len({repr(row.get(key)) for row in values}) > 1
+    }
     curves = {str(path): _entries(run) for path, run in zip(runs, opened, strict=True)}
     figures = [_figures(name, run, curves[name]) for name, run in zip(curves, opened, strict=True)]
-    best = min(figures, key=lambda row: row["val_bits_per_byte"] if row["val_bits_per_byte"] is not None else float("inf"))
+    best = min(
+        figures,
+        key=lambda row: row["val_bits_per_byte"] if row["val_bits_per_byte"] is not None else float("inf"),
+    )
     corpora = {run.info.get("corpus", {}).get("fingerprint") for run in opened}
     note = f"lowest validation bits per byte: {best['run']}"
     if len(corpora) > 1:
-        note += "; the runs have different corpora or splits, so their validation figures are of different texts"
+        note += (
+            "; the runs have different corpora or splits, so their validation figures are of different texts"
+        )
     else:
         note += "; one run each: a difference may be the luck of a seed"
     draw_comparison(curves, picture)
@@ -47,7 +56,9 @@ def compare(runs: Sequence[Path], *, picture: Path) -> dict[str, Any]:
 def _entries(run: Run) -> list[dict[str, Any]]:
     entries = [row for row in read_journal(run.path / "metrics.jsonl") if "event" not in row]
     if not entries:
-        raise UserError("the run has no figures yet", where=run.path, fix=f"`groundup resume {run.path}` continues it")
+        raise UserError(
+            "the run has no figures yet", where=run.path, fix=f"`groundup resume {run.path}` continues it"
+        )
     return entries
 
 

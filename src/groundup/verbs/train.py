@@ -17,7 +17,7 @@ from groundup.documents import find_files
 from groundup.errors import Stopped, UserError
 from groundup.events import Event, Listener, Logged, Notice, nobody
 from groundup.planning import DEFAULT_MINUTES
-from groundup.report import ProgressLog, plain_line
+from groundup.reporting import ProgressLog, plain_line
 from groundup.runs import Run, StopRequest
 from groundup.verbs.finishing import finish
 from groundup.verbs.fitting import train_model
@@ -55,7 +55,11 @@ def train(
     if not any(getattr(resolved.training, name) for name in budget):
         resolved.training.minutes = DEFAULT_MINUTES
         resolved.origins["training.minutes"] = "no budget was given: minutes, steps, tokens or epochs"
-        listen(Notice(f"no budget was given: training for {DEFAULT_MINUTES:g} minutes (--minutes, --steps, --epochs or --tokens sets one)"))
+        listen(
+            Notice(
+                f"no budget was given: training for {DEFAULT_MINUTES:g} minutes (--minutes, --steps, --epochs or --tokens sets one)"
+            )
+        )
     if not given:
         raise UserError("no documents were given", fix="groundup train PATH...")
     for path in given:
@@ -88,7 +92,9 @@ def _claim(directory: Path, request: dict[str, Any]) -> Run:
     if (directory / "run.json").is_file():
         run = Run.open(directory)
         before = run.info.get("request") or {}
-        if before != request and not (directory / "corpus").exists():  # it never got past reading: nothing to lose
+        if (
+            before != request and not (directory / "corpus").exists()
+        ):  # it never got past reading: nothing to lose
             with runs.locked(directory):
                 run.update(command=_command(request, directory), request=request)
             return run
@@ -100,10 +106,16 @@ def _claim(directory: Path, request: dict[str, Any]) -> Run:
             )
         return run
     try:
-        strangers = [p.name for p in directory.iterdir() if p.name not in (".lock", ".lock-holder")] if directory.exists() else []
+        strangers = (
+            [p.name for p in directory.iterdir() if p.name not in (".lock", ".lock-holder")]
+            if directory.exists()
+            else []
+        )
         if strangers:
             raise UserError(
-                f"is not empty and holds no run (there is {strangers[0]!r})", where=directory, fix="give an empty or new --out"
+                f"is not empty and holds no run (there is {strangers[0]!r})",
+                where=directory,
+                fix="give an empty or new --out",
             )
         directory.mkdir(parents=True, exist_ok=True)
         run = Run(directory)
@@ -116,7 +128,9 @@ def _claim(directory: Path, request: dict[str, Any]) -> Run:
     except NotADirectoryError:
         raise UserError("is not a directory", where=directory, fix="give another --out") from None
     except OSError as error:
-        raise UserError(f"cannot be written: {error.strerror or error}", where=directory, fix="give another --out") from None
+        raise UserError(
+            f"cannot be written: {error.strerror or error}", where=directory, fix="give another --out"
+        ) from None
     return run
 
 
@@ -142,7 +156,9 @@ def _work(run: Run, config: Config, listen: Listener, began: float) -> Run:
             finish(run, corpus, reason, listen=both, poll=stop.poll, began=began)
         except Stopped as stopped:
             run.update(status="stopped", stop_reason=str(stopped))
-            raise Stopped(str(stopped), fix=f"`groundup resume {shlex.quote(str(run.path))}` continues it") from None
+            raise Stopped(
+                str(stopped), fix=f"`groundup resume {shlex.quote(str(run.path))}` continues it"
+            ) from None
         return run
 
 
@@ -160,7 +176,11 @@ def _corpus(run: Run, config: Config, listen: Listener, stop: StopRequest, began
     corpus = Corpus(run.corpus)
     manifest = corpus.manifest
     if "corpus" in run.info and run.info["corpus"]["fingerprint"] != manifest["fingerprint"]:
-        raise UserError("is not the corpus this run began with", where=corpus.path, fix="restore it, or begin another run with another --out")
+        raise UserError(
+            "is not the corpus this run began with",
+            where=corpus.path,
+            fix="restore it, or begin another run with another --out",
+        )
     if "corpus" not in run.info:
         facts = {key: value for key, value in manifest.items() if key not in ("version", "shards")}
         facts["bytes_per_token"] = round(manifest["train_bytes"] / max(manifest["train_tokens"], 1), 3)
@@ -213,4 +233,3 @@ def _command(request: Mapping[str, Any], directory: Path) -> str:
         else:
             words += ["--set", f"{key}={json.dumps(value) if not isinstance(value, str) else value}"]
     return shlex.join(words)
-

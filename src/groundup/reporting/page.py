@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from groundup.report.curves import epoch_figure, replace_file, svg, training_figure
-from groundup.report.markup import esc, facts, section, sentence, table
-from groundup.report.run_files import Ledger, RunFiles, read_run
-from groundup.report.summary import (
+from groundup.reporting.curves import epoch_figure, replace_file, svg, training_figure
+from groundup.reporting.markup import esc, facts, section, sentence, table
+from groundup.reporting.run_files import Ledger, RunFiles, read_run
+from groundup.reporting.summary import (
     baseline_rows,
     best_checkpoint,
     loss_rows,
@@ -19,7 +19,7 @@ from groundup.report.summary import (
     plan_rows,
     status_text,
 )
-from groundup.report.wording import duration, finite, number, percent, short, shorten, size, whole
+from groundup.reporting.wording import duration, finite, number, percent, short, shorten, size, whole
 
 _MOST_SAMPLES = 24
 

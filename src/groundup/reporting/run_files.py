@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from groundup.insight import Verdict, read_curve
-from groundup.report.wording import finite
+from groundup.reporting.wording import finite
 
 
 @dataclass(frozen=True, slots=True)

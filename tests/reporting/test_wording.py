@@ -1,6 +1,6 @@
 import pytest
 
-from groundup.report.wording import clean, duration, number, percent, short, shorten, size
+from groundup.reporting.wording import clean, duration, number, percent, short, shorten, size
 
 
 @pytest.mark.parametrize(

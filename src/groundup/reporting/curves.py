@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogFormatterSciNotation, MaxNLocator, StrMethodFormatter
 
-from groundup.report.wording import finite
+from groundup.reporting.wording import finite
 
 # blue, red and green that stay apart under the common kinds of color blindness (Wong 2011; Tol 2021)
 BLUE, RED, GREEN = "#0072b2", "#cc3311", "#1b8a5a"

@@ -7,8 +7,8 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from groundup.report.curves import PAPER, save_png
-from groundup.report.wording import shorten
+from groundup.reporting.curves import PAPER, save_png
+from groundup.reporting.wording import shorten
 
 COLORS = (
     "#0072B2",

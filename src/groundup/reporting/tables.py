@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from groundup.report.wording import clean, duration, number, percent, short, shorten, size, whole
+from groundup.reporting.wording import clean, duration, number, percent, short, shorten, size, whole
 
 
 def describe_plan(facts: Mapping[str, Any]) -> str:

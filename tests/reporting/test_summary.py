@@ -1,8 +1,8 @@
 import json
 import re
 
-from groundup.report import summarize
-from groundup.report.summary import summary
+from groundup.reporting import summarize
+from groundup.reporting.summary import summary
 
 
 def test_the_summary_has_every_figure_of_the_run(finished):

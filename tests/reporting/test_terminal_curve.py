@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from groundup.report.terminal_curve import sparkline, terminal_curve
+from groundup.reporting.terminal_curve import sparkline, terminal_curve
 
 
 def is_braille(character):

@@ -4,7 +4,7 @@ from collections import deque
 from pathlib import Path
 
 from groundup.events import Logged
-from groundup.report.wording import duration, number, rate, short, whole
+from groundup.reporting.wording import duration, number, rate, short, whole
 
 
 def plain_line(logged: Logged) -> str:

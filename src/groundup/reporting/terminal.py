@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from groundup.events import Event, Listener, Logged, Notice, Phase, Progress, Sampled, Saved
-from groundup.report.progress import ProgressLog, plain_line
-from groundup.report.wording import duration, shorten, size, whole
+from groundup.reporting.progress import ProgressLog, plain_line
+from groundup.reporting.wording import duration, shorten, size, whole
 
 _QUIET_SECONDS = 5.0
 
@@ -37,7 +37,7 @@ def terminal_listener(run_log: Path | None = None, stream: TextIO | None = None)
     log = ProgressLog(run_log) if run_log else None
     view: View = PlainView(out)
     if draws_live(out.isatty(), os.environ):
-        from groundup.report.live import LiveView  # rich is not needed for plain lines
+        from groundup.reporting.live import LiveView  # rich is not needed for plain lines
 
         with suppress(Exception):  # a terminal that rich cannot handle gets plain lines
             view = LiveView(out)

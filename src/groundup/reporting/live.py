@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from groundup.events import Event, Logged, Notice, Phase, Progress, Sampled, Saved
-from groundup.report.terminal import Pace, SteadyStream, amount_text
-from groundup.report.terminal_curve import sparkline
-from groundup.report.wording import clean, duration, finite, number, rate, short, shorten, size, whole
+from groundup.reporting.terminal import Pace, SteadyStream, amount_text
+from groundup.reporting.terminal_curve import sparkline
+from groundup.reporting.wording import clean, duration, finite, number, rate, short, shorten, size, whole
 
 _REFRESH_SECONDS = 0.25
 _SPIN = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"

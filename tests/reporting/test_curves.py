@@ -5,7 +5,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from groundup.report.curves import (
+from groundup.reporting.curves import (
     BLUE,
     GREEN,
     RED,

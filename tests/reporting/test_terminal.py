@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from groundup.events import Logged, Notice, Phase, Progress, Sampled, Saved
-from groundup.report import plain_line, terminal_listener
-from groundup.report.live import LiveView
-from groundup.report.terminal import PlainView, SteadyStream, draws_live
+from groundup.reporting import plain_line, terminal_listener
+from groundup.reporting.live import LiveView
+from groundup.reporting.terminal import PlainView, SteadyStream, draws_live
 
 RATES = {"tokens_per_second": 18_300.0, "seconds": 26.0, "tokens_this_run": 8_192, "eta_seconds": 61.0}
 
@@ -222,7 +222,7 @@ def test_in_a_terminal_ctrl_c_gives_the_cursor_back_and_results_stay_apart(tmp_p
     program = """
         import time
         from groundup.events import Phase, Progress
-        from groundup.report import terminal_listener
+        from groundup.reporting import terminal_listener
         with terminal_listener() as listen:
             listen(Phase("reading", 100, "files"))
             listen(Progress(40, "thesis.pdf"))

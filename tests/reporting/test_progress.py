@@ -1,7 +1,7 @@
 import pytest
 
 from groundup.events import Logged
-from groundup.report import ProgressLog, plain_line
+from groundup.reporting import ProgressLog, plain_line
 
 ENTRY = {
     "step": 1200,

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from groundup.report import summarize, write_report
+from groundup.reporting import summarize, write_report
 
 
 class Page(HTMLParser):

@@ -6,16 +6,16 @@ It computes nothing about the model, and importing it loads neither matplotlib n
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from groundup.report.progress import ProgressLog, plain_line
-from groundup.report.terminal import terminal_listener
-from groundup.report.terminal_curve import terminal_curve
+from groundup.reporting.progress import ProgressLog, plain_line
+from groundup.reporting.terminal import terminal_listener
+from groundup.reporting.terminal_curve import terminal_curve
 
 if TYPE_CHECKING:
-    from groundup.report.comparison import draw_comparison
-    from groundup.report.curves import draw_loss_by_epoch, draw_training_curve
-    from groundup.report.page import write_report
-    from groundup.report.summary import summarize
-    from groundup.report.tables import describe_comparison, describe_plan, describe_scores
+    from groundup.reporting.comparison import draw_comparison
+    from groundup.reporting.curves import draw_loss_by_epoch, draw_training_curve
+    from groundup.reporting.page import write_report
+    from groundup.reporting.summary import summarize
+    from groundup.reporting.tables import describe_comparison, describe_plan, describe_scores
 
 _LATER = {
     "describe_comparison": "tables",

@@ -8,9 +8,9 @@ from pathlib import Path
 from rich.console import Group
 from rich.text import Text
 
-from groundup.report.run_files import RunFiles, read_run
-from groundup.report.terminal_curve import terminal_curve
-from groundup.report.wording import clean, duration, finite, number, percent, shorten, size, whole
+from groundup.reporting.run_files import RunFiles, read_run
+from groundup.reporting.terminal_curve import terminal_curve
+from groundup.reporting.wording import clean, duration, finite, number, percent, shorten, size, whole
 
 ARTIFACTS = (
     ("report.html", "the whole story on one page"),
