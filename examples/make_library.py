@@ -140,9 +140,7 @@ def render_guide(source: Path, target: Path) -> None:
         heads[kind].spaceBefore, heads[kind].keepWithNext = size, 1
     width, height = A4[0] - 144, A4[1] - 140
     columns = [flow.Frame(x, 66, (width - 18) / 2, height, 0, 0, 0, 0) for x in (72, 81 + width / 2)]
-    document = Guide(
-        str(target), pagesize=A4, invariant=1, title="How Language Models Learn", author="groundup"
-    )
+    document = Guide(str(target), pagesize=A4, invariant=1, title="How Language Models Learn", author="groundup")
     frames = {"one column": [flow.Frame(72, 66, width, height, 0, 0, 0, 0)], "two columns": columns}
     for name, areas in frames.items():
         document.addPageTemplates(flow.PageTemplate(name, areas, onPageEnd=document.furniture))
@@ -197,9 +195,7 @@ def render_docx(source: Path, target: Path) -> None:
     # python-docx stamps every member with the present time; a fixed one makes two builds equal.
     with zipfile.ZipFile(buffer) as written, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as fixed:
         for name in written.namelist():
-            fixed.writestr(
-                zipfile.ZipInfo(name, DATE.timetuple()[:6]), written.read(name), zipfile.ZIP_DEFLATED
-            )
+            fixed.writestr(zipfile.ZipInfo(name, DATE.timetuple()[:6]), written.read(name), zipfile.ZIP_DEFLATED)
 
 
 def scan(page: list[Block], seed: int) -> Image.Image:

@@ -297,9 +297,7 @@ def load_config(file: Path | None = None, overrides: Mapping[str, Any] | None = 
     config.origins = origins
     budget = [key for key in _BUDGET if config.get(key) is not None]
     if len(budget) > 1:
-        raise UserError(
-            f"{' and '.join(budget)} are both set", fix="give one budget: minutes, steps, tokens or epochs"
-        )
+        raise UserError(f"{' and '.join(budget)} are both set", fix="give one budget: minutes, steps, tokens or epochs")
     return config
 
 
@@ -307,9 +305,7 @@ def dump_config(config: Config) -> str:
     """The configuration as TOML, valid as `--config`, with the origin of each value as a comment."""
     document = tomlkit.document()
     document.add(
-        tomlkit.comment(
-            "The resolved configuration of this run; `groundup train ... --config THIS_FILE` repeats it."
-        )
+        tomlkit.comment("The resolved configuration of this run; `groundup train ... --config THIS_FILE` repeats it.")
     )
     tables: dict[str, Any] = {}
     for key, value in config.values().items():
@@ -348,14 +344,10 @@ def describe() -> list[tuple[str, str, str, str]]:
         owner = schema["$defs"][section.capitalize()] if section else schema
         prop = owner["properties"][name]
         kinds = [p for p in prop.get("anyOf", [prop]) if p.get("type") != "null"]
-        kind = (
-            " | ".join(f"`{v}`" for v in kinds[0]["enum"]) if "enum" in kinds[0] else kinds[0].get("type", "")
-        )
+        kind = " | ".join(f"`{v}`" for v in kinds[0]["enum"]) if "enum" in kinds[0] else kinds[0].get("type", "")
         default = prop.get("default")
         default = str(default).lower() if isinstance(default, bool) else default
-        rows.append(
-            (key, kind, "planned" if default is None else f"`{default}`", prop.get("description", ""))
-        )
+        rows.append((key, kind, "planned" if default is None else f"`{default}`", prop.get("description", "")))
     return rows
 
 
@@ -364,9 +356,7 @@ def _read_toml(file: Path) -> tuple[str, dict[str, Any]]:
         text = file.read_text(encoding="utf-8")
         return text, tomllib.loads(text)
     except FileNotFoundError:
-        raise UserError(
-            "no such configuration file", where=file, fix="check the path given to --config"
-        ) from None
+        raise UserError("no such configuration file", where=file, fix="check the path given to --config") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot be read: {error}", where=file) from None
     except (
@@ -383,9 +373,7 @@ def _validate(raw: dict[str, Any], origins: Mapping[str, str], file: Path | None
         return TypeAdapter(Config).validate_python(raw)
     except ValidationError as error:
         problem = error.errors()[0]
-        key = ".".join(
-            str(part) for part in problem["loc"] if isinstance(part, str) and part not in _UNION_TAGS
-        )
+        key = ".".join(str(part) for part in problem["loc"] if isinstance(part, str) and part not in _UNION_TAGS)
         # pydantic names the branch of a union after the key; keep the part that is a key of ours
         key = next((k for k in (key, *(key.rsplit(".", n)[0] for n in (1, 2))) if k in KEYS), key)
         origin = origins.get(key, "")
@@ -404,9 +392,7 @@ def _validate(raw: dict[str, Any], origins: Mapping[str, str], file: Path | None
         ) from None
 
 
-_UNION_TAGS = frozenset(
-    {"tuple[nullable,...]", "constrained-int", "constrained-float", "int", "float", "bool", "str"}
-)
+_UNION_TAGS = frozenset({"tuple[nullable,...]", "constrained-int", "constrained-float", "int", "float", "bool", "str"})
 
 
 def _suggest(key: str) -> str:

@@ -45,15 +45,11 @@ def test_tar_archives_are_read_in_every_compression(tmp_path, read, mode):
             info.size = len(name)
             archive.addfile(info, io.BytesIO(name.encode()))
     documents, records = read(tmp_path)
-    assert [(d.source, d.text) for d in documents] == [
-        (f"{path}!/{n}", n) for n in ("one.txt", "sub/two.txt")
-    ]
+    assert [(d.source, d.text) for d in documents] == [(f"{path}!/{n}", n) for n in ("one.txt", "sub/two.txt")]
     assert records[-1].reader == "tar" and records[-1].path == str(path)
 
 
-@pytest.mark.parametrize(
-    ("suffix", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)]
-)
+@pytest.mark.parametrize(("suffix", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)])
 def test_a_compressed_file_is_that_file(tmp_path, read, suffix, pack):
     (tmp_path / f"rows.jsonl.{suffix}").write_bytes(pack(b'{"text": "one"}\n{"text": "two"}\n'))
     documents, (record,) = read(tmp_path)

@@ -19,9 +19,7 @@ def test_the_article_is_kept_and_the_furniture_is_not(tmp_path, read):
     (tmp_path / "a.html").write_text(PAGE)
     (document,), (record,) = read(tmp_path)
     assert "def f(x):\n    if x:\n        return 1\n" in document.text
-    assert (
-        "Reading pages\n" in document.text and "¶ 12 of the law" in document.text and "cafés" in document.text
-    )
+    assert "Reading pages\n" in document.text and "¶ 12 of the law" in document.text and "cafés" in document.text
     for furniture in ("Home", "cookies", "var x", "<p>"):
         assert furniture not in document.text
     assert "\n\nThe second paragraph" in document.text

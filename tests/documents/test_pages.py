@@ -24,9 +24,7 @@ def test_repeated_heads_and_feet_go():
 def test_short_documents_and_lines_that_differ_stay():
     pages = ["Same head\nfirst", "Same head\nsecond"]
     assert strip_running_heads(pages) == pages
-    poem = [
-        f"A line that only page {word} has\nand its second" * 2 for word in ("one", "two", "three", "four")
-    ]
+    poem = [f"A line that only page {word} has\nand its second" * 2 for word in ("one", "two", "three", "four")]
     kept = strip_running_heads(poem)
     assert [page.split("\n")[0] for page in kept] == [page.split("\n")[0] for page in poem]
 

@@ -55,9 +55,7 @@ def test_the_number_of_workers_changes_nothing(tmp_path):
     def everything(workers: int) -> list[tuple]:
         items = read_documents([tmp_path], workers=workers)
         return [
-            (item.source, item.text)
-            if isinstance(item, Document)
-            else (item.path, item.status, item.documents)
+            (item.source, item.text) if isinstance(item, Document) else (item.path, item.status, item.documents)
             for item in items
         ]
 

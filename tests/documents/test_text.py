@@ -55,9 +55,7 @@ def test_big_text_is_cut_at_line_ends(tmp_path, read):
     assert "".join(document.text for document in documents) == text.replace("\r\n", "\n")
     assert all(document.text.endswith("\n") for document in documents)
     assert all(len(document.text.encode()) < 250_000 for document in documents)
-    assert [d.source for d in documents] == [
-        f"{tmp_path}/big.txt#part-{n + 1}" for n in range(len(documents))
-    ]
+    assert [d.source for d in documents] == [f"{tmp_path}/big.txt#part-{n + 1}" for n in range(len(documents))]
 
 
 def test_one_endless_line_is_cut_between_words(tmp_path, read):

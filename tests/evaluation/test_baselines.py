@@ -146,9 +146,7 @@ def test_longer_contexts_predict_better_and_every_figure_is_of_the_same_tokens()
     for figures in found.values():
         assert figures["bits_per_byte"] == pytest.approx(figures["loss"] / (3 * math.log(2)))
     model = KneserNey(train, 5, 30, EOS)
-    assert found["5-gram"]["loss"] == pytest.approx(
-        -np.concatenate(list(model.log_probabilities(validation))).mean()
-    )
+    assert found["5-gram"]["loss"] == pytest.approx(-np.concatenate(list(model.log_probabilities(validation))).mean())
 
 
 def test_counts_come_from_the_stated_number_of_tokens():
@@ -167,9 +165,7 @@ def test_the_largest_vocabulary_fits_the_keys():
     large = KneserNey(stream(documents), 5, vocab, EOS)
     seen = documents[3]
     ours, theirs = next(large.log_probabilities([seen])), next(small.log_probabilities([seen // 8000]))
-    np.testing.assert_allclose(
-        ours, theirs, atol=0.1
-    )  # apart from the share that the unigrams leave to the unseen
+    np.testing.assert_allclose(ours, theirs, atol=0.1)  # apart from the share that the unigrams leave to the unseen
 
 
 def test_gzip_is_the_size_of_gzip_9_and_repeats():
@@ -185,9 +181,7 @@ def test_on_english_a_5_gram_beats_a_bigram_and_gzip():
     ids = [np.frombuffer(text, np.uint8).astype(np.int64) + 1 for text in train]
     validation = [np.frombuffer(text, np.uint8).astype(np.int64) + 1 for text in held_out]
     size = sum(len(text) for text in held_out)
-    found = {
-        k: v["bits_per_byte"] for k, v in token_baselines(stream(ids), validation, 257, EOS, size).items()
-    }
+    found = {k: v["bits_per_byte"] for k, v in token_baselines(stream(ids), validation, 257, EOS, size).items()}
     gzipped = gzip_bits_per_byte(text.decode() for text in held_out)
     assert found["uniform"] == pytest.approx(math.log2(257))
     assert 1 < found["5-gram"] < gzipped < found["bigram"] < found["unigram"] < 5.5

@@ -10,9 +10,7 @@ from groundup.model import ModelShape, Transformer
 BYTES = Tokenizer.bytes()
 
 
-def random_model(
-    seed: int, context: int = 16, vocab_size: int = BYTES.vocab_size, arch="qwen3"
-) -> Transformer:
+def random_model(seed: int, context: int = 16, vocab_size: int = BYTES.vocab_size, arch="qwen3") -> Transformer:
     """Every weight random and large enough that the text depends on all tokens in the context."""
     model = Transformer(ModelShape(arch, vocab_size, 2, 32, 4, 2, 8, 48, context, tied=False))
     draws = torch.Generator().manual_seed(seed)

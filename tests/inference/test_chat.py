@@ -109,9 +109,7 @@ def test_an_interrupt_stops_only_the_reply():
 
 
 def test_a_reply_without_a_word_is_said_to_be_one():
-    assert "[the model ended its turn without a word]" in Terminal("hi").talk(
-        reciting_model(b":", context=99)
-    )
+    assert "[the model ended its turn without a word]" in Terminal("hi").talk(reciting_model(b":", context=99))
 
 
 def test_old_turns_are_left_out_and_a_full_context_is_said():

@@ -132,10 +132,7 @@ def test_repetition_penalty_sees_prompt_and_text():
     seen = generate(model, BYTES, ["ba"], replace(settings, top_k=0), n=30)
     assert sum(text.text == "b" for text in seen) < 3
     assert (
-        sum(
-            t.text == "b"
-            for t in generate(model, BYTES, ["ba"], replace(settings, repetition_penalty=1.0), n=30)
-        )
+        sum(t.text == "b" for t in generate(model, BYTES, ["ba"], replace(settings, repetition_penalty=1.0), n=30))
         == 30
     )
 

@@ -54,9 +54,7 @@ def test_repeated_letters_before_a_stop_are_kept():
 def test_token_boundaries_make_no_difference(seed):
     draw = random.Random(seed)
     text = "".join(draw.choice("abé\n") for _ in range(12)).encode()
-    stop = tuple(
-        "".join(draw.choice("abé\n") for _ in range(draw.randint(1, 4))) for _ in range(draw.randint(0, 3))
-    )
+    stop = tuple("".join(draw.choice("abé\n") for _ in range(draw.randint(1, 4))) for _ in range(draw.randint(0, 3)))
     _, whole = run(text, [], stop)
     cuts = sorted(draw.sample(range(1, len(text)), draw.randint(1, len(text) - 1)))
     pieces, stream = run(text, cuts, stop)

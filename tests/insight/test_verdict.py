@@ -112,9 +112,7 @@ def test_a_curve_that_ends_in_full_fall_is_underfitting(noise):
 
 @pytest.mark.parametrize("noise", [0.0, 0.1, 0.2])
 def test_a_loss_that_climbs_is_diverging(noise):
-    verdict = read_curve(
-        curve(lambda t: learning(3)(t) + 6 * max(0, t - 0.7), learning(3), noise=noise, rate=0.03)
-    )
+    verdict = read_curve(curve(lambda t: learning(3)(t) + 6 * max(0, t - 0.7), learning(3), noise=noise, rate=0.03))
     assert verdict.reading == "diverging"
     assert "--set optimizer.learning_rate=0.01" in verdict.advice
 
@@ -153,9 +151,7 @@ def test_large_swings_of_the_training_loss_are_oscillating(seed):
 
 
 def test_a_zigzag_of_the_validation_loss_is_oscillating():
-    verdict = read_curve(
-        curve(HEALTHY[0], lambda t: HEALTHY[1](t) + 0.25 * (-1) ** round(t * 12), evaluate=5)
-    )
+    verdict = read_curve(curve(HEALTHY[0], lambda t: HEALTHY[1](t) + 0.25 * (-1) ** round(t * 12), evaluate=5))
     assert verdict.reading == "oscillating"
     assert "validation" in verdict.evidence
 
@@ -168,9 +164,7 @@ def test_a_loss_that_hardly_moves_is_too_slow():
 
 @pytest.mark.parametrize(("gap", "remedy"), [(0.05, "--size"), (0.4, "add documents")])
 def test_a_validation_loss_that_stands_still_is_a_plateau_with_its_remedy(gap, remedy):
-    verdict = read_curve(
-        curve(lambda t: max(3.0, 9 - 20 * t), lambda t: max(3.0 + gap, 9 - 20 * t), noise=0.02)
-    )
+    verdict = read_curve(curve(lambda t: max(3.0, 9 - 20 * t), lambda t: max(3.0 + gap, 9 - 20 * t), noise=0.02))
     assert verdict.reading == "plateau"
     assert remedy in verdict.advice
 
@@ -188,9 +182,7 @@ def test_a_handful_of_entries_is_too_short_to_tell(count):
 
 @pytest.mark.parametrize("losses", [[9, 6, 4.6, 4.1, 3.9, 3.85], [9, 5, 4.2, 3.95, 3.85]])
 def test_a_short_run_of_few_evaluations_is_healthy(losses):
-    entries = [
-        {"step": i, "train_loss": v, "val_loss": v + 0.1, "learning_rate": 0.01} for i, v in enumerate(losses)
-    ]
+    entries = [{"step": i, "train_loss": v, "val_loss": v + 0.1, "learning_rate": 0.01} for i, v in enumerate(losses)]
     assert read_curve(entries).reading == "healthy"
 
 
@@ -205,10 +197,7 @@ def test_any_entries_get_one_of_the_documented_readings():
     for _ in range(300):
         values = [None, math.nan, math.inf, 0.0, -1.0, 3.0, 9.0, draw.uniform(0, 9), True, "x"]
         keys = ("step", "train_loss", "val_loss", "learning_rate")
-        entries = [
-            {key: draw.choice(values) for key in keys if draw.random() < 0.9}
-            for _ in range(draw.randrange(12))
-        ]
+        entries = [{key: draw.choice(values) for key in keys if draw.random() < 0.9} for _ in range(draw.randrange(12))]
         verdict = read_curve(entries)
         assert verdict.reading in READINGS
         assert verdict.evidence and verdict.advice

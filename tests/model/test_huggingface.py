@@ -41,9 +41,7 @@ def filled(shape: ModelShape) -> Transformer:
 
 def byte_tokenizer() -> tokenizers.Tokenizer:
     alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = tokenizers.Tokenizer(
-        tokenizers.models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[])
-    )
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = tokenizers.decoders.ByteLevel()
     tokenizer.add_special_tokens(["<|endoftext|>"])
@@ -226,9 +224,7 @@ def _integers(weights):
     weights["model.norm.weight"] = torch.ones(32, dtype=torch.int32)
 
 
-@pytest.mark.parametrize(
-    "damage", [_without_norm, _with_surplus, _misshapen, _transposed, _not_finite, _integers]
-)
+@pytest.mark.parametrize("damage", [_without_norm, _with_surplus, _misshapen, _transposed, _not_finite, _integers])
 def test_weights_that_do_not_fit_are_refused(saved, damage):
     file = saved / "model.safetensors"
     weights = load_file(file)

@@ -14,9 +14,7 @@ def shape_of(vocab_size: int, width: int, tied: bool) -> ModelShape:
 
 
 @pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize(
-    ("vocab_size", "width"), [(65, 64), (259, 32), (259, 512), (4096, 128), (10_007, 256)]
-)
+@pytest.mark.parametrize(("vocab_size", "width"), [(65, 64), (259, 32), (259, 512), (4096, 128), (10_007, 256)])
 def test_first_loss_is_ln_v(tied, vocab_size, width):
     model = initialize(Transformer(shape_of(vocab_size, width, tied)), 0)
     ids = torch.randint(vocab_size, (8, 33), generator=torch.Generator().manual_seed(0))

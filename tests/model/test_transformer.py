@@ -57,13 +57,9 @@ def test_rotary_positions_are_a_complex_rotation():
     x = torch.randn(2, 3, 24, 8, generator=torch.Generator().manual_seed(0)).double()
     cos, sin = rotary_angles(24, 8, 500.0)
     pairs = torch.complex(x[..., :4], x[..., 4:])
-    turns = torch.tensor(
-        [[p * 500.0 ** (-2 * i / 8) for i in range(4)] for p in range(24)], dtype=torch.float64
-    )
+    turns = torch.tensor([[p * 500.0 ** (-2 * i / 8) for i in range(4)] for p in range(24)], dtype=torch.float64)
     expected = pairs * torch.polar(torch.ones_like(turns), turns)
-    torch.testing.assert_close(
-        rotate(x, cos, sin), torch.cat([expected.real, expected.imag], -1), atol=1e-5, rtol=0
-    )
+    torch.testing.assert_close(rotate(x, cos, sin), torch.cat([expected.real, expected.imag], -1), atol=1e-5, rtol=0)
 
 
 def test_rotated_products_depend_on_distance_only():

@@ -51,9 +51,7 @@ def fabricate(root: Path) -> Path:
     write_lines(root / "metrics.jsonl", [*entries[:42], bad, *entries[42:]])
     arrays = {"train_loss": "train_loss", "val_loss": "val_loss", "learning_rate": "learning_rate"}
     arrays |= {"epochs": "epoch", "steps": "step"}
-    (root / "training_metrics.json").write_text(
-        json.dumps({a: [e[k] for e in entries] for a, k in arrays.items()})
-    )
+    (root / "training_metrics.json").write_text(json.dumps({a: [e[k] for e in entries] for a, k in arrays.items()}))
 
     texts = [
         (0, "The river", " gq�� 7the;; wOf\n  anin 3 pp,,e t1"),
@@ -90,10 +88,7 @@ def fabricate(root: Path) -> Path:
     tops = [
         (
             step,
-            [
-                {"prompt": p, "top": [{"token": t, "probability": x} for t, x in top]}
-                for p, top in table.items()
-            ],
+            [{"prompt": p, "top": [{"token": t, "probability": x} for t, x in top]} for p, top in table.items()],
         )
         for step, table in pairs
     ]

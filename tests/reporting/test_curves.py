@@ -104,9 +104,7 @@ def test_drawing_twice_gives_the_same_bytes(metrics, tmp_path):
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_a_run_of_hardly_any_entries_can_be_drawn(metrics, tmp_path, count, entries):
-    draw_training_curve(
-        {key: values[:count] for key, values in metrics.items()}, tmp_path / "curve.png", BASELINES
-    )
+    draw_training_curve({key: values[:count] for key, values in metrics.items()}, tmp_path / "curve.png", BASELINES)
     draw_loss_by_epoch(entries[:count], tmp_path / "epochs.png")
     Image.open(tmp_path / "curve.png").load()
     Image.open(tmp_path / "epochs.png").load()

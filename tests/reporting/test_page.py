@@ -163,10 +163,7 @@ def test_entries_may_hold_anything(own_run):
             "documents",
         )
         rows = [dict.fromkeys(fields, value) for value in odd] + [{"step": 0, "probes": odd}]
-        rows += [
-            {"probes": [{"prompt": value, "top": [value, {"token": value, "probability": 2}]}]}
-            for value in odd
-        ]
+        rows += [{"probes": [{"prompt": value, "top": [value, {"token": value, "probability": 2}]}]} for value in odd]
         (own_run / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     Page(write_report(own_run).read_text(encoding="utf-8"))
     assert summarize(own_run)

@@ -84,9 +84,7 @@ def test_a_flood_of_progress_is_a_trickle_of_lines():
     )
 
 
-@pytest.mark.parametrize(
-    "error", [BrokenPipeError(), OSError(5, "EIO"), ValueError("I/O operation on closed file")]
-)
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(5, "EIO"), ValueError("I/O operation on closed file")])
 @pytest.mark.parametrize("terminal", [False, True])
 def test_a_stream_that_fails_never_reaches_the_work(entries, tmp_path, error, terminal, monkeypatch):
     monkeypatch.delenv("CI", raising=False)

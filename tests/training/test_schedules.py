@@ -49,9 +49,7 @@ def test_constant_and_wsd_without_decay_stay_at_the_peak():
 @pytest.mark.parametrize("shape", ("wsd", "cosine", "linear"))
 @pytest.mark.parametrize("total,warmup", [(1, 0), (2, 1), (7, 0), (100, 10), (1000, 3), (997, 500)])
 @pytest.mark.parametrize("minimum", (0.0, 0.05, 0.3, 1.0))
-def test_the_peak_is_one_the_last_update_is_at_the_minimum_and_nothing_leaves_that_range(
-    shape, total, warmup, minimum
-):
+def test_the_peak_is_one_the_last_update_is_at_the_minimum_and_nothing_leaves_that_range(shape, total, warmup, minimum):
     values = rates(Schedule(shape=shape, minimum=minimum), total, warmup)
     assert values[-1] == minimum
     assert all(minimum <= value <= 1 for value in values[warmup:])
@@ -73,9 +71,7 @@ def test_a_correction_by_hand():
     schedule = Schedule(shape="linear", minimum=0.0)
     horizon = [(0, 8), (4, 12)]
     values = [multiplier(schedule, step, horizon, 0) for step in range(12)]
-    assert values == pytest.approx(
-        [7 / 8, 6 / 8, 5 / 8, 4 / 8, *(k / 16 for k in range(7, -1, -1))], abs=1e-15
-    )
+    assert values == pytest.approx([7 / 8, 6 / 8, 5 / 8, 4 / 8, *(k / 16 for k in range(7, -1, -1))], abs=1e-15)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -28,12 +28,8 @@ Sets = Annotated[
 ]
 Budget = Annotated[float | None, Parameter(help="Wall clock of the whole command, in minutes.")]
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print the result as JSON.")]
-Size = Annotated[
-    str | None, Parameter(help="The dial: tiny, small, medium or large; everything else follows.")
-]
-Arch = Annotated[
-    str | None, Parameter(help="qwen3 (default) or llama (the same without query and key norms).")
-]
+Size = Annotated[str | None, Parameter(help="The dial: tiny, small, medium or large; everything else follows.")]
+Arch = Annotated[str | None, Parameter(help="qwen3 (default) or llama (the same without query and key norms).")]
 
 
 @app.command
@@ -156,9 +152,7 @@ def plan(
 
 
 @app.command
-def prepare(
-    paths: Paths, *, out: Path, config: Path | None = None, set_: Sets = None, json_: Json = False
-) -> None:
+def prepare(paths: Paths, *, out: Path, config: Path | None = None, set_: Sets = None, json_: Json = False) -> None:
     """Read and tokenize documents once, into a corpus that `train` takes as PATH.
 
     Parameters
@@ -243,9 +237,7 @@ def generate(
     top_p: float = 1.0,
     min_p: float = 0.0,
     repetition_penalty: float = 1.0,
-    stop: Annotated[
-        list[str] | None, Parameter(negative=(), help="End before this text; repeatable.")
-    ] = None,
+    stop: Annotated[list[str] | None, Parameter(negative=(), help="End before this text; repeatable.")] = None,
     seed: int = 0,
     n: int = 1,
     cache: bool = True,
@@ -307,9 +299,7 @@ def generate(
 
 
 @app.command
-def chat(
-    run: Path, *, temperature: float = 0.8, top_k: int = 50, seed: int = 0, max_new_tokens: int = 200
-) -> None:
+def chat(run: Path, *, temperature: float = 0.8, top_k: int = 50, seed: int = 0, max_new_tokens: int = 200) -> None:
     """Talk with a trained model in the terminal.
 
     Parameters
@@ -328,9 +318,7 @@ def chat(
     from groundup import verbs
     from groundup.inference import SamplingSettings
 
-    verbs.chat(
-        run, SamplingSettings(temperature=temperature, top_k=top_k, seed=seed, max_new_tokens=max_new_tokens)
-    )
+    verbs.chat(run, SamplingSettings(temperature=temperature, top_k=top_k, seed=seed, max_new_tokens=max_new_tokens))
 
 
 @app.command

@@ -25,9 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         try:
             app(arguments, exit_on_error=False, print_error=False)
         except CycloptsError as error:
-            raise UserError(
-                " ".join(str(error).split()), fix="groundup --help, or groundup COMMAND --help"
-            ) from None
+            raise UserError(" ".join(str(error).split()), fix="groundup --help, or groundup COMMAND --help") from None
     except UserError as error:
         print(f"groundup: {error}", file=sys.stderr)
         sys.exit(EXIT_USER)
@@ -41,9 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except MemoryError:
-        print(
-            "groundup: out of memory\n  use a smaller --size, or --set training.microbatch=1", file=sys.stderr
-        )
+        print("groundup: out of memory\n  use a smaller --size, or --set training.microbatch=1", file=sys.stderr)
         sys.exit(EXIT_USER)
 
 

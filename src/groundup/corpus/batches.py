@@ -55,6 +55,4 @@ class Batches:
         return inputs, targets
 
     def _draw_order(self, epoch: int) -> np.ndarray:
-        return np.random.Generator(np.random.Philox(derive(self.seed, "block order", epoch))).permutation(
-            self.blocks
-        )
+        return np.random.Generator(np.random.Philox(derive(self.seed, "block order", epoch))).permutation(self.blocks)

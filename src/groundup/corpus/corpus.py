@@ -71,7 +71,5 @@ class Corpus:
         shards = [self.path / name for name in self.manifest["shards"] if name.startswith(f"{split}-")]
         for shard in shards:
             if not shard.is_file() or not shard.with_suffix(".index").is_file():
-                raise UserError(
-                    "a shard of the corpus is missing", where=shard, fix="prepare the corpus again"
-                )
+                raise UserError("a shard of the corpus is missing", where=shard, fix="prepare the corpus again")
         return TokenStream(shards, self.tokenizer.dtype, self.tokenizer.vocab_size)

@@ -25,12 +25,8 @@ from groundup.events import Listener, Notice, Phase, Progress, nobody
 from groundup.runs import write_atomic
 
 SMALLEST_BPE = 512
-SAMPLE_PIECE = (
-    20_000  # characters; small beside SAMPLE_BYTES, so that the sample has nearly the size asked for
-)
-ENCODE_AT_ONCE = (
-    2_000_000  # characters handed to the tokenizer in one call: keeps all cores busy, costs little memory
-)
+SAMPLE_PIECE = 20_000  # characters; small beside SAMPLE_BYTES, so that the sample has nearly the size asked for
+ENCODE_AT_ONCE = 2_000_000  # characters handed to the tokenizer in one call: keeps all cores busy, costs little memory
 
 
 def prepare_corpus(
@@ -59,8 +55,7 @@ def prepare_corpus(
         spool.close()
         write_atomic(work / "tokenizer.json", tokenizer.to_json())
         shards = {
-            path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)}
-            for path in sorted(work.glob("*.ds"))
+            path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in sorted(work.glob("*.ds"))
         }
         manifest = {
             "version": CORPUS_VERSION,
@@ -171,8 +166,7 @@ def _split(spool: _Spool, config: Config) -> tuple[list[Unit], list[str]]:
     units: list[Unit] = []
     if size is None:
         units = [
-            Unit(n, 0, -1, size, name)
-            for n, (size, name) in enumerate(zip(spool.sizes, spool.digests, strict=True))
+            Unit(n, 0, -1, size, name) for n, (size, name) in enumerate(zip(spool.sizes, spool.digests, strict=True))
         ]
     else:
         seen, cut_documents = set(), 0
@@ -255,10 +249,7 @@ def _write_shards(
     listen: Listener,
     poll: Callable[[], None],
 ) -> dict[str, int]:
-    writers = {
-        split: ShardWriter(work, split, tokenizer.dtype, tokenizer.eos_id)
-        for split in ("train", "validation")
-    }
+    writers = {split: ShardWriter(work, split, tokenizer.dtype, tokenizer.eos_id) for split in ("train", "validation")}
     totals = {"train_tokens": 0, "validation_tokens": 0, "train_bytes": 0, "validation_bytes": 0}
     done = 0
     with (work / "documents.jsonl").open("w", encoding="utf-8") as rows:

@@ -7,9 +7,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-BLOCKS_PER_VALIDATION = (
-    8  # when documents are cut: enough places of the text are held out, each long enough to be read
-)
+BLOCKS_PER_VALIDATION = 8  # when documents are cut: enough places of the text are held out, each long enough to be read
 
 
 @dataclass(slots=True)

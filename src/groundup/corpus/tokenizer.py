@@ -78,11 +78,7 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`; nothing is added."""
-        return [
-            index
-            for piece in _pieces(text)
-            for index in self._backend.encode(piece, add_special_tokens=False).ids
-        ]
+        return [index for piece in _pieces(text) for index in self._backend.encode(piece, add_special_tokens=False).ids]
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Token ids of each text, on all cores; equal to `encode` of each."""

@@ -57,9 +57,7 @@ def zip_members(file: BinaryIO, budget: Budget) -> Iterator[Member]:
         elif info.flag_bits & 1:
             yield _refuse(member, "it is protected by a password", "failed")
         elif info.file_size > max(16 << 20, budget.limits.archive_ratio * info.compress_size):
-            yield _refuse(
-                member, f"it unpacks to more than {budget.limits.archive_ratio:.0f} times its size", "failed"
-            )
+            yield _refuse(member, f"it unpacks to more than {budget.limits.archive_ratio:.0f} times its size", "failed")
         else:
             try:
                 stream = archive.open(info)
@@ -87,9 +85,7 @@ def tar_members(file: BinaryIO, budget: Budget, notes: list[str]) -> Iterator[Me
                     if member.reason:
                         yield member
                 elif not info.isreg():
-                    yield _refuse(
-                        member, "a link, not a file" if info.issym() or info.islnk() else "a device"
-                    )
+                    yield _refuse(member, "a link, not a file" if info.issym() or info.islnk() else "a device")
                 elif (stream := archive.extractfile(info)) is not None:
                     member.notes = []
                     member.stream = Unpacked(stream, budget, member.notes)  # type: ignore[arg-type]

@@ -89,9 +89,7 @@ class _Lists:
             levels = {}
             for level in item.iter(f"{_W}lvl"):
                 number_format = level.find(f"{_W}numFmt")
-                levels[level.get(f"{_W}ilvl")] = (
-                    "" if number_format is None else number_format.get(f"{_W}val")
-                )
+                levels[level.get(f"{_W}ilvl")] = "" if number_format is None else number_format.get(f"{_W}val")
             abstract[item.get(f"{_W}abstractNumId")] = levels
         for item in numbering.iter(f"{_W}num"):
             link = item.find(f"{_W}abstractNumId")

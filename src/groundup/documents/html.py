@@ -22,9 +22,7 @@ def read_html(reading: Reading) -> Iterator[Document]:
     tree = HTMLTree.parse_from_bytes(data, detect_encoding(data, from_html_meta=True) or "utf-8")
     text = ""
     if reading.all_text:
-        reading.notes.append(
-            "its main content could not be told from the rest in time; all of its text was taken"
-        )
+        reading.notes.append("its main content could not be told from the rest in time; all of its text was taken")
     else:
         reading.expect(reading.limits.html_seconds)
         text = extract_plain_text(tree, main_content=True, preserve_formatting=True)

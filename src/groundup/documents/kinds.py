@@ -152,7 +152,5 @@ def find_office_kind(names: list[str], media_type: str) -> Kind | None:
     if "META-INF/container.xml" in names:
         return Kind("", "application/epub+zip", "skipped", "EPUB is not read; convert it to HTML or PDF")
     if "content.xml" in names and "mimetype" in names:
-        return Kind(
-            "", "application/vnd.oasis.opendocument", "skipped", "OpenDocument is not read; save it as DOCX"
-        )
+        return Kind("", "application/vnd.oasis.opendocument", "skipped", "OpenDocument is not read; save it as DOCX")
     return None

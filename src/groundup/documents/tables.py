@@ -97,19 +97,13 @@ def read_notebook(reading: Reading) -> Iterator[Document]:
     """The sources of a notebook's cells, Markdown and code, with a blank line between cells; no outputs."""
     try:
         book = json.loads(_decode(reading.whole()))
-        cells = (
-            book["cells"]
-            if "cells" in book
-            else [cell for sheet in book["worksheets"] for cell in sheet["cells"]]
-        )
+        cells = book["cells"] if "cells" in book else [cell for sheet in book["worksheets"] for cell in sheet["cells"]]
         sources = [cell.get("source", cell.get("input", "")) for cell in cells]
         texts = ["".join(source) for source in sources]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Unreadable(f"not a notebook: {error}") from None
     if texts := [text.strip("\n") for text in texts if text.strip()]:
-        yield Document(
-            replace_surrogates(newlines("\n\n".join(texts))) + "\n", reading.source, reading.media_type
-        )
+        yield Document(replace_surrogates(newlines("\n\n".join(texts))) + "\n", reading.source, reading.media_type)
 
 
 def text_of(value: Any) -> str:
@@ -255,6 +249,4 @@ def _text_stream(reading: Reading) -> io.TextIOWrapper:
         raise Nothing("binary")
     codec, mark = found
     buffered.read(mark)
-    return io.TextIOWrapper(
-        buffered, encoding=codec, errors="replace", newline="" if reading.reader == "csv" else "\n"
-    )
+    return io.TextIOWrapper(buffered, encoding=codec, errors="replace", newline="" if reading.reader == "csv" else "\n")

@@ -43,9 +43,7 @@ def in_parts(pieces: Iterable[str], reading: Reading) -> Iterator[Document]:
             yield Document(ahead, f"{reading.source}#part-{number}", reading.media_type)
         ahead = piece
     if ahead is not None:
-        yield Document(
-            ahead, f"{reading.source}#part-{number + 1}" if number else reading.source, reading.media_type
-        )
+        yield Document(ahead, f"{reading.source}#part-{number + 1}" if number else reading.source, reading.media_type)
 
 
 def _cut(texts: Iterable[str], size: int) -> Iterator[str]:

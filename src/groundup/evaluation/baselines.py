@@ -49,9 +49,7 @@ def token_baselines(
     }
     for name, order in (("bigram", 2), ("5-gram", 5)):
         model = KneserNey(train, order, vocab_size, eos_id)
-        found[name] = figures(
-            -sum(float(part.sum()) for part in model.log_probabilities(validation)), len(train)
-        )
+        found[name] = figures(-sum(float(part.sum()) for part in model.log_probabilities(validation)), len(train))
     return found
 
 

@@ -95,9 +95,7 @@ def score(
         with compute.autocast():
             logits = model(inputs)
         scored = targets != IGNORE
-        nll += (
-            F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="sum").double().item()
-        )
+        nll += F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="sum").double().item()
         correct += int(((logits.argmax(-1) == targets) & scored).sum())
         nbytes += int(byte_lengths.to(targets.device)[targets[scored]].sum())
         start += rows

@@ -111,9 +111,7 @@ class _Row:
 
     def result(self) -> Generation:
         assert self.reason is not None
-        return Generation(
-            self.stream.text, tuple(self.new), self.reason, len(self.prompt), tuple(self.slid_at)
-        )
+        return Generation(self.stream.text, tuple(self.new), self.reason, len(self.prompt), tuple(self.slid_at))
 
 
 def _run(

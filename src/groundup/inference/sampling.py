@@ -43,9 +43,7 @@ class SamplingSettings:
         if self.top_p == 0:
             raise UserError("is 0: no token would be left", where="top_p", fix="use more than 0, up to 1")
         if self.repetition_penalty == 0:
-            raise UserError(
-                "is 0", where="repetition_penalty", fix="use 1 for none, or slightly more, like 1.1"
-            )
+            raise UserError("is 0", where="repetition_penalty", fix="use 1 for none, or slightly more, like 1.1")
         if not isinstance(self.stop, tuple) or not all(isinstance(text, str) and text for text in self.stop):
             raise UserError(f"is {self.stop!r}", where="stop", fix="give texts of at least one character")
 

@@ -42,9 +42,7 @@ def read_curve(entries: Sequence[Mapping[str, Any]]) -> Verdict:
     8. plateau: the last 40% of the steps improved validation by less than 0.01 nats (its noise, up to 0.03).
     9. healthy: none of the above.
     """
-    rows = sorted(
-        (e for e in entries if "event" not in e and _finite(e.get("step"))), key=lambda e: e["step"]
-    )
+    rows = sorted((e for e in entries if "event" not in e and _finite(e.get("step"))), key=lambda e: e["step"])
     train: Points = [(e["step"], e["train_loss"]) for e in rows if _finite(e.get("train_loss"))]
     val: Points = [(e["step"], e["val_loss"]) for e in rows if _finite(e.get("val_loss"))]
     peak = max((e["learning_rate"] for e in rows if _finite(e.get("learning_rate"))), default=None)
@@ -71,16 +69,11 @@ def _diverging(rows: Sequence[Mapping[str, Any]], train: Points, peak: float | N
         return Verdict("diverging", f"the training loss is not a number{since}", advice)
     if len(train) < 3:
         return None
-    levels = [
-        (train[i][0], statistics.median(v for _, v in train[max(0, i - 1) : i + 2]))
-        for i in range(len(train))
-    ]
+    levels = [(train[i][0], statistics.median(v for _, v in train[max(0, i - 1) : i + 2])) for i in range(len(train))]
     low_step, low = min(levels, key=lambda point: point[1])
     last = _final(train)
     if last - low > max(0.5, 4 * _noise(train)) and levels[-1][1] - low > 0.5:
-        evidence = (
-            f"training loss rose from {low:.2f} (step {low_step:,}) to {last:.2f} (step {train[-1][0]:,})"
-        )
+        evidence = f"training loss rose from {low:.2f} (step {low_step:,}) to {last:.2f} (step {train[-1][0]:,})"
         return Verdict("diverging", evidence, advice)
     return None
 
@@ -103,9 +96,7 @@ def _oscillating(train: Points, val: Points, peak: float | None) -> Verdict | No
     residuals = [size for _, size in _residuals(settled)]
     spikes = [size for size in residuals if size > max(0.5, 6 * noise)]
     if len(residuals) >= 4 and noise > 0.25:
-        return Verdict(
-            "oscillating", f"training loss swings by ±{noise:.2f} nats from entry to entry", advice
-        )
+        return Verdict("oscillating", f"training loss swings by ±{noise:.2f} nats from entry to entry", advice)
     if len(spikes) >= 3:
         evidence = f"{len(spikes)} spikes in the training loss, the largest {max(spikes):.2f} nats high"
         return Verdict("oscillating", evidence, advice)
@@ -120,9 +111,7 @@ def _oscillating(train: Points, val: Points, peak: float | None) -> Verdict | No
 def _no_validation(train: Points, val: Points) -> Verdict | None:
     if val:
         return None
-    evidence = (
-        f"training loss went from {train[0][1]:.2f} to {_final(train):.2f}; nothing was held out to check it"
-    )
+    evidence = f"training loss went from {train[0][1]:.2f} to {_final(train):.2f}; nothing was held out to check it"
     return Verdict("no validation", evidence, "hold out a part of the documents: --set data.validation=0.1")
 
 
@@ -208,9 +197,7 @@ def _healthy(train: Points, val: Points) -> Verdict:
             evidence,
             "validation is much easier than training: look for repeated text in `groundup prepare`",
         )
-    return Verdict(
-        "healthy", evidence, "nothing to repair; more documents and more --minutes lower the loss further"
-    )
+    return Verdict("healthy", evidence, "nothing to repair; more documents and more --minutes lower the loss further")
 
 
 def _finite(value: Any) -> bool:
@@ -243,9 +230,7 @@ def _residuals(curve: Points) -> Points:
 def _noise(curve: Points) -> float:
     """Standard deviation of one point, estimated robustly: spikes, slope and bend do not count."""
     residuals = [size for _, size in _residuals(curve)]
-    bend = (
-        statistics.median(residuals) if len(residuals) >= 3 else 0.0
-    )  # of a curve that is simply not straight
+    bend = statistics.median(residuals) if len(residuals) >= 3 else 0.0  # of a curve that is simply not straight
     sizes = [abs(size - bend) for size in residuals]
     # the median of |N(0,1)| is 0.6745; a residual of three independent points has variance 1 + 2/4
     return statistics.median(sizes) / 0.6745 / math.sqrt(1.5) if sizes else 0.0
@@ -264,6 +249,4 @@ def _gain(curve: Points, share: float) -> float:
 
 
 def _rate(peak: float | None, factor: float) -> str:
-    return (
-        f"--set optimizer.learning_rate={peak * factor:.2g}" if peak else "--set optimizer.learning_rate=..."
-    )
+    return f"--set optimizer.learning_rate={peak * factor:.2g}" if peak else "--set optimizer.learning_rate=..."

@@ -28,9 +28,7 @@ def save_model(model: Transformer, directory: Path, *, tokenizer: Tokenizer | by
         directory.mkdir(parents=True, exist_ok=True)
         save_files(model, directory, tokenizer=tokenizer, eos_id=eos_id)
     except (OSError, SafetensorError) as error:
-        raise UserError(
-            f"cannot be written: {error}", where=directory, fix="check space and permissions"
-        ) from None
+        raise UserError(f"cannot be written: {error}", where=directory, fix="check space and permissions") from None
 
 
 def save_files(model: Transformer, directory: Path, *, tokenizer: Tokenizer | bytes, eos_id: int) -> None:
@@ -142,9 +140,7 @@ def _read_weights(file: Path, expected: dict[str, tuple[int, ...]]) -> dict[str,
                     raise UserError(f"{name} is {found}, but config.json makes it {shape}", where=file)
             return {name: _float32(handle.get_tensor(name), name, file) for name in expected}
     except (OSError, SafetensorError, ValueError) as error:
-        raise UserError(
-            f"cannot be read: {error}", where=file, fix="the file is damaged; use another copy"
-        ) from None
+        raise UserError(f"cannot be read: {error}", where=file, fix="the file is damaged; use another copy") from None
 
 
 def _float32(tensor: torch.Tensor, name: str, file: Path) -> torch.Tensor:
@@ -153,7 +149,5 @@ def _float32(tensor: torch.Tensor, name: str, file: Path) -> torch.Tensor:
     # a copy: what safetensors returns is the mapped file, which may be overwritten while the model lives
     tensor = tensor.to(torch.float32, copy=True)
     if not bool(torch.isfinite(tensor).all()):
-        raise UserError(
-            f"{name} holds numbers that are not finite", where=file, fix="use an earlier checkpoint"
-        )
+        raise UserError(f"{name} holds numbers that are not finite", where=file, fix="use an earlier checkpoint")
     return tensor

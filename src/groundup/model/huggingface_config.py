@@ -83,9 +83,7 @@ def load_shape(directory: Path) -> ModelShape:
     for key, value in _FIXED:
         if config.get(key, value) != value:
             raise UserError(f"{key} = {config[key]!r} is not supported", where=file)
-    size = {
-        key: _size(config, key, file) for key in _LARGEST if key not in ("head_dim", "num_key_value_heads")
-    }
+    size = {key: _size(config, key, file) for key in _LARGEST if key not in ("head_dim", "num_key_value_heads")}
     if config.get("layer_types") not in (None, ["full_attention"] * size["num_hidden_layers"]):
         raise UserError("layers with other than full attention are not supported", where=file)
     heads = size["num_attention_heads"]
@@ -126,9 +124,7 @@ def _read_json(file: Path) -> dict[str, Any]:
         text = file.read_text(encoding="utf-8")
         content = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
     except FileNotFoundError:
-        raise UserError(
-            "no such file", where=file, fix="give a directory that holds a trained model"
-        ) from None
+        raise UserError("no such file", where=file, fix="give a directory that holds a trained model") from None
     except (
         OSError,
         ValueError,

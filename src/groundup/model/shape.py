@@ -39,9 +39,7 @@ class ModelShape:
 
     def __post_init__(self) -> None:
         if self.arch not in ("qwen3", "llama"):
-            raise UserError(
-                f"unknown architecture '{self.arch}'", where="model.arch", fix="use qwen3 or llama"
-            )
+            raise UserError(f"unknown architecture '{self.arch}'", where="model.arch", fix="use qwen3 or llama")
         for name in (
             "vocab_size",
             "layers",
@@ -61,15 +59,11 @@ class ModelShape:
                 fix="use a divisor of model.heads",
             )
         if self.head_dim % 2:
-            raise UserError(
-                f"is {self.head_dim}", where="model.head_dim", fix="rotary positions need an even size"
-            )
+            raise UserError(f"is {self.head_dim}", where="model.head_dim", fix="rotary positions need an even size")
         if not 0 <= self.dropout < 1:
             raise UserError(f"is {self.dropout}", where="model.dropout", fix="use 0 or more and less than 1")
         if not 0 < self.rope_theta < float("inf"):
-            raise UserError(
-                f"is {self.rope_theta}", where="model.rope_theta", fix="use a finite number above 0"
-            )
+            raise UserError(f"is {self.rope_theta}", where="model.rope_theta", fix="use a finite number above 0")
         if not 0 < self.norm_eps < 1:
             raise UserError(f"is {self.norm_eps}", where="model.norm_eps", fix="use a small number above 0")
 
@@ -84,9 +78,7 @@ class ModelShape:
 
     def parameters(self) -> int:
         """All trainable weights; a tied embedding counts once."""
-        norms = (
-            self.layers * (2 * self.width + (2 * self.head_dim if self.arch == "qwen3" else 0)) + self.width
-        )
+        norms = self.layers * (2 * self.width + (2 * self.head_dim if self.arch == "qwen3" else 0)) + self.width
         embedding = self.vocab_size * self.width
         return self.block_matrix_parameters() + norms + embedding * (1 if self.tied else 2)
 

@@ -111,9 +111,7 @@ class Block(nn.Module):
         index: int,
     ) -> Tensor:
         """(B, T, C) to (B, T, C)."""
-        x = x + self._drop(
-            self.self_attn(self.input_layernorm(x), cos, sin, mask, causal, manual, cache, index)
-        )
+        x = x + self._drop(self.self_attn(self.input_layernorm(x), cos, sin, mask, causal, manual, cache, index))
         return x + self._drop(self.mlp(self.post_attention_layernorm(x)))
 
     def _drop(self, x: Tensor) -> Tensor:

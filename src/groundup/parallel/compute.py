@@ -18,9 +18,7 @@ from groundup.errors import UserError
 from groundup.parallel.machine import computes_in_bfloat16, usable_cores
 
 MANUAL_ATTENTION_CONTEXT = 256
-COMPILE_FLOPS = (
-    3e13  # about five minutes of a two-core machine: compiling costs 10 to 50 s of one and gains up to 1.6x
-)
+COMPILE_FLOPS = 3e13  # about five minutes of a two-core machine: compiling costs 10 to 50 s of one and gains up to 1.6x
 
 
 @dataclass(frozen=True)
@@ -72,9 +70,7 @@ def decide_compute(config: Config, training_flops: float = 0.0) -> Compute:
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
-    compiled = config.device.compile == "on" or (
-        config.device.compile == "auto" and training_flops >= COMPILE_FLOPS
-    )
+    compiled = config.device.compile == "on" or (config.device.compile == "auto" and training_flops >= COMPILE_FLOPS)
     if compiled and device.type == "cpu" and not (shutil.which("g++") or shutil.which("clang++")):
         notices.append(
             "torch.compile needs a C++ compiler and none was found: training runs eagerly, the same but slower"
@@ -92,9 +88,7 @@ def _device(wanted: str) -> torch.device:
     if wanted == "auto":
         wanted = next(name for name in ("cuda", "mps", "cpu") if there[name])
     if not there[wanted]:
-        raise UserError(
-            f"device.device = {wanted!r}: this machine has none", fix="use --set device.device=auto"
-        )
+        raise UserError(f"device.device = {wanted!r}: this machine has none", fix="use --set device.device=auto")
     return torch.device(wanted)
 
 

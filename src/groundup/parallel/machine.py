@@ -52,9 +52,7 @@ def describe_machine() -> dict[str, Any]:
     packages = ("groundup", "torch", "numpy", "tokenizers", "safetensors")
     name = platform.processor() or platform.machine()
     try:
-        models = [
-            line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
-        ]
+        models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
         name = models[0].partition(":")[2].strip() if models else name
     except OSError:
         pass

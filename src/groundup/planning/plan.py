@@ -16,9 +16,7 @@ from groundup.planning import sizes
 
 DEFAULT_MINUTES = 10.0
 BASE_MEMORY = 450_000_000  # Python, torch, tokenizer and report libraries, measured
-MICROBATCH_TOKENS = (
-    8_192  # on a CPU larger ones gain nothing (the matrix products are at their peak) and cost memory
-)
+MICROBATCH_TOKENS = 8_192  # on a CPU larger ones gain nothing (the matrix products are at their peak) and cost memory
 
 
 @dataclass(frozen=True)
@@ -49,9 +47,7 @@ class Plan:
         }
 
 
-def make_plan(
-    config: Config, corpus: Corpus, *, flops_per_second: float | None, seconds_left: float | None
-) -> Plan:
+def make_plan(config: Config, corpus: Corpus, *, flops_per_second: float | None, seconds_left: float | None) -> Plan:
     """Decide everything `config` leaves open for `corpus`; `config` changes in place.
 
     With a time budget, `seconds_left` of training at `flops_per_second` choose the size and the first guess of the
@@ -82,9 +78,7 @@ def make_plan(
     decisions = [
         {"key": key, "value": config.get(key), "reason": reason}
         for key, reason in config.origins.items()
-        if config.get(key) is not None
-        and reason != "command line"
-        and not reason.rpartition(":")[2].isdigit()
+        if config.get(key) is not None and reason != "command line" and not reason.rpartition(":")[2].isdigit()
     ]
     return Plan(shape, steps, steps * batch * shape.context, epochs, minutes, memory, decisions, notices)
 
@@ -121,9 +115,7 @@ def shape_of(config: Config, corpus: Corpus) -> ModelShape:
     )
 
 
-def _choose_size(
-    config: Config, stream: int, flops_per_second: float | None, seconds_left: float | None
-) -> sizes.Size:
+def _choose_size(config: Config, stream: int, flops_per_second: float | None, seconds_left: float | None) -> sizes.Size:
     if config.size:
         return sizes.DIAL[config.size]
     if flops_per_second and seconds_left:
@@ -143,9 +135,7 @@ def _shape(config: Config, size: sizes.Size, corpus: Corpus, notices: list[str])
     if context > (fit := _power_of_two(len(corpus.train) // 8)):
         context, reason = fit, f"{len(corpus.train):,} training tokens: at least eight windows of the text"
         if config.model.context is None:
-            notices.append(
-                f"the corpus is small: the context was shrunk from {size.context} to {context} tokens"
-            )
+            notices.append(f"the corpus is small: the context was shrunk from {size.context} to {context} tokens")
     context = config.decide("model.context", context, reason)
     if context > len(corpus.train):
         raise UserError(
@@ -162,9 +152,7 @@ def _shape(config: Config, size: sizes.Size, corpus: Corpus, notices: list[str])
         config.decide("model.head_dim", head_dim, "64 from 384 wide on, 128 from 768, else 32")
     assert head_dim
     heads = config.decide("model.heads", max(1, width // head_dim), "width / head size")
-    config.decide(
-        "model.kv_heads", heads, "below 100M weights sharing keys and values saves nothing that matters"
-    )
+    config.decide("model.kv_heads", heads, "below 100M weights sharing keys and values saves nothing that matters")
     config.decide(
         "model.ffn_width",
         -(-width * 8 // 3 // 64) * 64,
@@ -264,9 +252,7 @@ def _memory(shape: ModelShape, config: Config) -> int:
     moments = 1.2 if config.optimizer.name == "muon" else 2
     weights = 4 * shape.parameters() * (2 + moments)
     # kept for the backward pass, in values of 4 bytes: 18 of the width, 5 of the inner width, attention weights
-    activations = (
-        4 * tokens * shape.layers * (18 * shape.width + 5 * shape.ffn_width + 2 * shape.heads * shape.context)
-    )
+    activations = 4 * tokens * shape.layers * (18 * shape.width + 5 * shape.ffn_width + 2 * shape.heads * shape.context)
     logits = 4 * 4 * tokens * shape.vocab_size
     return int(BASE_MEMORY + weights + activations + logits)
 

@@ -61,9 +61,7 @@ def training_figure(
             }
             width = 1.1 if len(points) > 150 else 1.8
             kept = _thin(points, most)
-            top.plot(
-                *_xy(kept), color=color, linewidth=width, label=label, **(dots if len(points) <= few else {})
-            )
+            top.plot(*_xy(kept), color=color, linewidth=width, label=label, **(dots if len(points) <= few else {}))
     _draw_baselines(top, _worth_drawing(baselines or {}, train + val))
     top.set_ylabel(_LOSS)
     _dress(top, legend=bool(train or val))
@@ -96,9 +94,7 @@ def epoch_figure(entries: Sequence[Mapping[str, Any]]) -> Figure:
     axes = figure.subplots()
     train: dict[int, list[float]] = {}
     val: dict[int, float] = {}
-    trained = [
-        e for e in entries if finite(e.get("epoch")) and abs(e["epoch"]) < _MOST and e.get("step") != 0
-    ]
+    trained = [e for e in entries if finite(e.get("epoch")) and abs(e["epoch"]) < _MOST and e.get("step") != 0]
     for entry in trained or [e for e in entries if e.get("epoch") == 0]:
         if finite(entry.get("train_loss")) and abs(entry["train_loss"]) < _MOST:
             train.setdefault(int(entry["epoch"]), []).append(entry["train_loss"])
@@ -115,9 +111,7 @@ def epoch_figure(entries: Sequence[Mapping[str, Any]]) -> Figure:
     axes.set_xlabel("epoch")
     axes.set_ylabel(_LOSS)
     epochs = sorted(set(train) | set(val)) or [0]
-    axes.xaxis.set_major_locator(
-        FixedLocator(epochs) if len(epochs) <= 12 else MaxNLocator(integer=True, nbins=12)
-    )
+    axes.xaxis.set_major_locator(FixedLocator(epochs) if len(epochs) <= 12 else MaxNLocator(integer=True, nbins=12))
     axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
     _dress(axes, legend=bool(means or val))
     return figure
@@ -208,17 +202,13 @@ def _draw_baselines(axes: Axes, baselines: Sequence[tuple[str, float]]) -> None:
         )
 
 
-def _worth_drawing(
-    baselines: Mapping[str, float], points: Sequence[tuple[float, float]]
-) -> list[tuple[str, float]]:
+def _worth_drawing(baselines: Mapping[str, float], points: Sequence[tuple[float, float]]) -> list[tuple[str, float]]:
     """The baselines near enough to the curve not to squeeze it."""
     losses = [loss for _, loss in points]
     if not losses:
         return []
     reach = 0.35 * (max(losses) - min(losses) or 1)
-    return [
-        (n, b) for n, b in baselines.items() if finite(b) and min(losses) - reach <= b <= max(losses) + reach
-    ]
+    return [(n, b) for n, b in baselines.items() if finite(b) and min(losses) - reach <= b <= max(losses) + reach]
 
 
 def _points(steps: Sequence[Any], values: Sequence[Any]) -> list[tuple[float, float]]:

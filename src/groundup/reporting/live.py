@@ -134,9 +134,7 @@ class LiveView:
         if finite(event.entry.get("train_loss")):
             self._losses.append(event.entry["train_loss"])
             if len(self._losses) > 4000:  # halve the resolution instead of growing for days
-                self._losses = [
-                    sum(pair) / 2 for pair in zip(self._losses[::2], self._losses[1::2], strict=False)
-                ]
+                self._losses = [sum(pair) / 2 for pair in zip(self._losses[::2], self._losses[1::2], strict=False)]
         loss = event.entry.get("val_loss")
         if loss is not None and finite(loss) and (self._best is None or loss < self._best[0]):
             self._best = (float(loss), int(event.entry.get("step", 0)))
@@ -149,9 +147,7 @@ class LiveView:
         if self._logged is not None and phase.name == "training":
             done = max(done, int(self._logged.entry.get("step", 0)))
             total = total or self._logged.total_steps
-        head = Text.assemble(
-            (_SPIN[int(now * 8) % len(_SPIN)] + " ", "cyan"), (shorten(phase.name, 24), "bold")
-        )
+        head = Text.assemble((_SPIN[int(now * 8) % len(_SPIN)] + " ", "cyan"), (shorten(phase.name, 24), "bold"))
         grid = Table.grid(padding=(0, 1), expand=True)
         grid.add_column(no_wrap=True)
         grid.add_column(ratio=1, min_width=4)
@@ -159,9 +155,7 @@ class LiveView:
         speed = self._pace.per_second(done)
         pace = f"  {_speed(speed, phase.unit)}" if speed and phase.name != "training" else ""
         if not total:
-            note = (
-                f"{amount_text(done, phase.unit)}{pace}  {duration(seconds)}" if done else duration(seconds)
-            )
+            note = f"{amount_text(done, phase.unit)}{pace}  {duration(seconds)}" if done else duration(seconds)
             grid.add_row(head, "", Text(note, style="dim"))
             return grid
         share = min(1.0, done / total)
@@ -202,11 +196,7 @@ def _one_line(text: str, style: str) -> Text:
 
 
 def _of(done: int, total: int, unit: str) -> str:
-    return (
-        f"{size(done)} of {size(total)}"
-        if unit == "bytes"
-        else f"{whole(done)}/{whole(total)} {unit}".rstrip()
-    )
+    return f"{size(done)} of {size(total)}" if unit == "bytes" else f"{whole(done)}/{whole(total)} {unit}".rstrip()
 
 
 def _speed(speed: float, unit: str) -> str:

@@ -20,9 +20,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[
 
     def cells(tag: str, row: Sequence[str]) -> Iterator[str]:
         for i, cell in enumerate(row):
-            kind = (
-                ' class="n"' if i in numbers else ' class="long"' if tag == "td" and i == len(row) - 1 else ""
-            )
+            kind = ' class="n"' if i in numbers else ' class="long"' if tag == "td" and i == len(row) - 1 else ""
             yield f"<{tag}{kind}>{cell}</{tag}>"
 
     body = "".join(f"<tr>{''.join(cells('td', row))}</tr>" for row in rows)

@@ -75,11 +75,7 @@ class RunFiles:
         """The baselines worth a line in the training curve, in nats per token."""
         table = self.section("baselines")
         rows = {name: table.get(name) for name in ("uniform", "bigram", "5-gram")}
-        return {
-            name: row["loss"]
-            for name, row in rows.items()
-            if isinstance(row, dict) and finite(row.get("loss"))
-        }
+        return {name: row["loss"] for name, row in rows.items() if isinstance(row, dict) and finite(row.get("loss"))}
 
     def verdict(self) -> Verdict | None:
         """The verdict in run.json, or a fresh one from the entries; None without entries."""
@@ -160,6 +156,4 @@ def _ledger(file: Path) -> Ledger | None:
         return None
     by_type = dict(sorted(by_type.items(), key=lambda item: (-item[1].total(), item[0])))
     unread = (failed + skipped)[:MOST_UNREAD]
-    return Ledger(
-        by_type, totals["bytes"], totals["documents"], totals["characters"], unread, totals["unread"]
-    )
+    return Ledger(by_type, totals["bytes"], totals["documents"], totals["characters"], unread, totals["unread"])

@@ -56,8 +56,7 @@ def plan_rows(files: RunFiles) -> list[tuple[str, str, str]]:
 def baseline_rows(files: RunFiles) -> list[tuple[str, str, str]]:
     """(name, bits per byte, loss in nats per token) of the baselines and, last, the model."""
     return [
-        (name, number(row.get("bits_per_byte")), number(row.get("loss")))
-        for name, row in files.baselines().items()
+        (name, number(row.get("bits_per_byte")), number(row.get("loss"))) for name, row in files.baselines().items()
     ]
 
 
@@ -116,12 +115,8 @@ def _lines(files: RunFiles, width: int) -> Iterator[Text]:
     scores = files.section("final").get("validation")
     if isinstance(scores, dict):
         figures = (("perplexity", 1), ("accuracy", 3), ("bits_per_byte", 3))
-        shown = ", ".join(
-            f"{key.replace('_', ' ')} {number(scores.get(key), digits)}" for key, digits in figures
-        )
-        yield Text.assemble(
-            ("  validation       ", "dim"), f"{shown} over {whole(scores.get('tokens'))} tokens"
-        )
+        shown = ", ".join(f"{key.replace('_', ' ')} {number(scores.get(key), digits)}" for key, digits in figures)
+        yield Text.assemble(("  validation       ", "dim"), f"{shown} over {whole(scores.get('tokens'))} tokens")
 
     if len(files.entries) > 1:
         yield Text("")
@@ -130,9 +125,7 @@ def _lines(files: RunFiles, width: int) -> Iterator[Text]:
     if verdict := files.verdict():
         yield from _heading(f"Verdict: {clean(verdict.reading)}")
         for text in (verdict.evidence, verdict.advice):
-            for line in textwrap.wrap(
-                clean(text), max(width - 2, 20), break_long_words=False, break_on_hyphens=False
-            ):
+            for line in textwrap.wrap(clean(text), max(width - 2, 20), break_long_words=False, break_on_hyphens=False):
                 yield Text(f"  {line}")
 
     if baselines := baseline_rows(files):
@@ -149,9 +142,7 @@ def _lines(files: RunFiles, width: int) -> Iterator[Text]:
         yield from _heading(f"Samples at step {whole(files.samples[-1].get('step'))}")
         for sample in _last_samples(files.samples):
             text = shorten(sample.get("text", ""), 4 * width)
-            for i, line in enumerate(
-                textwrap.wrap(f"{shorten(sample.get('prompt', ''), width)} │{text}", width - 4)
-            ):
+            for i, line in enumerate(textwrap.wrap(f"{shorten(sample.get('prompt', ''), width)} │{text}", width - 4)):
                 yield Text(f"{'  ' if i == 0 else '    '}{line}")
 
     if rows := plan_rows(files):
@@ -181,16 +172,13 @@ def _heading(text: str) -> Iterator[Text]:
 
 def _facts(facts: Sequence[tuple[str, str]]) -> Iterator[Text]:
     if facts:
-        yield Text.assemble(
-            "  ", *(part for label, value in facts for part in ((f"{label} ", "dim"), f"{value}   "))
-        )
+        yield Text.assemble("  ", *(part for label, value in facts for part in ((f"{label} ", "dim"), f"{value}   ")))
 
 
 def _table(rows: Sequence[Sequence[str]], right: Sequence[int]) -> Iterator[Text]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for number_of_row, row in enumerate(rows):
         cells = [
-            cell.rjust(w) if i in right else cell.ljust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
         ]
         yield Text("  " + "   ".join(cells), style="dim" if number_of_row == 0 and not row[0] else "")

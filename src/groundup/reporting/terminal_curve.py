@@ -14,9 +14,7 @@ _PAINT = {"train": "\x1b[34m", "val": "\x1b[31m", "faint": "\x1b[2m"}
 _RESET = "\x1b[0m"
 
 
-def terminal_curve(
-    entries: Sequence[Mapping[str, Any]], width: int = 80, height: int = 16, color: bool = False
-) -> str:
+def terminal_curve(entries: Sequence[Mapping[str, Any]], width: int = 80, height: int = 16, color: bool = False) -> str:
     """Training and validation loss (nats) over steps as `height` lines of at most `width` columns.
 
     The loss axis is logarithmic above the lowest loss, or the first fall would leave one line to the rest.

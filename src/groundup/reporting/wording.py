@@ -35,13 +35,7 @@ def percent(share: Any) -> str:
         return "–"
     if 0 < share < 0.0001:
         return "<0.01%"
-    return (
-        f"{share:.0%}"
-        if share >= 0.0995
-        else f"{share:.1%}"
-        if share >= 0.00095 or share == 0
-        else f"{share:.2%}"
-    )
+    return f"{share:.0%}" if share >= 0.0995 else f"{share:.1%}" if share >= 0.00095 or share == 0 else f"{share:.2%}"
 
 
 def short(value: Any) -> str:
@@ -50,11 +44,7 @@ def short(value: Any) -> str:
         return "–"
     for limit, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= limit * 0.9995:
-            return (
-                f"{value / limit:.3g}{letter}"
-                if abs(value) < limit * 999.5
-                else f"{value / limit:.0f}{letter}"
-            )
+            return f"{value / limit:.3g}{letter}" if abs(value) < limit * 999.5 else f"{value / limit:.0f}{letter}"
     return f"{value:.3g}"
 
 

@@ -25,11 +25,7 @@ _NAME = re.compile(r"step-(\d{8,})")
 
 def published(run: Path) -> dict[int, Path]:
     """Every published checkpoint of a run, by step, oldest first."""
-    found = {
-        int(match[1]): path
-        for path in run.iterdir()
-        if (match := _NAME.fullmatch(path.name)) and path.is_dir()
-    }
+    found = {int(match[1]): path for path in run.iterdir() if (match := _NAME.fullmatch(path.name)) and path.is_dir()}
     return dict(sorted(found.items()))
 
 
@@ -71,9 +67,7 @@ def publish(run: Path, step: int, write: Callable[[Path], None]) -> Path:
         fsync_directory(run)
     except BaseException as error:
         needed = (
-            sum(path.stat().st_size for path in temporary.rglob("*") if path.is_file())
-            if temporary.exists()
-            else 0
+            sum(path.stat().st_size for path in temporary.rglob("*") if path.is_file()) if temporary.exists() else 0
         )
         shutil.rmtree(temporary, ignore_errors=True)
         if not isinstance(error, OSError):
@@ -93,9 +87,7 @@ def verify(checkpoint: Path) -> list[str]:
         manifest = read_json(checkpoint / "manifest.json")
         files = manifest["files"]
         if manifest["version"] != MANIFEST_VERSION:
-            return [
-                f"{checkpoint / 'manifest.json'}: version {manifest['version']} is not known to this groundup"
-            ]
+            return [f"{checkpoint / 'manifest.json'}: version {manifest['version']} is not known to this groundup"]
         expected = {str(name): (int(entry["bytes"]), str(entry["sha256"])) for name, entry in files.items()}
     except UserError as error:
         return [str(error)]
@@ -132,9 +124,7 @@ def newest_good(run: Path, notice: Callable[[str], None]) -> tuple[int, Path] | 
         aside = run / f"damaged-{path.name}"
         shutil.rmtree(aside, ignore_errors=True)
         path.rename(aside)
-        notice(
-            f"checkpoint of step {step} is damaged and was set aside as {aside.name}: {'; '.join(problems)}"
-        )
+        notice(f"checkpoint of step {step} is damaged and was set aside as {aside.name}: {'; '.join(problems)}")
     return None
 
 

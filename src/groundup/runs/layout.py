@@ -23,9 +23,7 @@ class Run:
     def open(cls, path: Path) -> "Run":
         """An existing run. Raises UserError when `path` is none."""
         if not path.is_dir():
-            raise UserError(
-                "no such run directory", where=path, fix="`groundup train PATH... --out DIR` makes one"
-            )
+            raise UserError("no such run directory", where=path, fix="`groundup train PATH... --out DIR` makes one")
         if not (path / "run.json").is_file():
             raise UserError(
                 "is not a run directory: it has no run.json",
@@ -69,9 +67,7 @@ def find_checkpoint(path: Path) -> Path:
         run = Run.open(path)
         best, steps = run.path / "best", published(run.path)
         if not steps and not best.exists():
-            raise UserError(
-                "the run has no checkpoint yet", where=path, fix=f"`groundup resume {path}` continues it"
-            )
+            raise UserError("the run has no checkpoint yet", where=path, fix=f"`groundup resume {path}` continues it")
         chosen = best.resolve() if best.exists() else list(steps.values())[-1]
     if (chosen / "manifest.json").is_file() and (problems := verify(chosen)):
         raise UserError(

@@ -23,11 +23,7 @@ def locked(run: Path) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        who = (
-            holder.read_text(encoding="utf-8", errors="replace").strip()
-            if holder.exists()
-            else "another process"
-        )
+        who = holder.read_text(encoding="utf-8", errors="replace").strip() if holder.exists() else "another process"
         raise UserError(
             f"the run is in use by {who}", where=run, fix="wait for it, stop it, or give another --out"
         ) from None

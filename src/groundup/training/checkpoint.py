@@ -14,17 +14,13 @@ from groundup.training.optimizers import Optimizers
 from groundup.training.state import State
 
 
-def writer(
-    model: Transformer, tokenizer: Tokenizer, optimizers: Optimizers, state: State
-) -> Callable[[Path], None]:
+def writer(model: Transformer, tokenizer: Tokenizer, optimizers: Optimizers, state: State) -> Callable[[Path], None]:
     """A function that writes all files of a checkpoint into a directory; `runs.publish` makes them durable."""
 
     def write(directory: Path) -> None:
         training = directory / "training"
         training.mkdir()
-        tensors: dict[str, Tensor] = {
-            name: tensor.contiguous() for name, tensor in optimizers.state_tensors().items()
-        }
+        tensors: dict[str, Tensor] = {name: tensor.contiguous() for name, tensor in optimizers.state_tensors().items()}
         try:
             save_files(model, directory, tokenizer=tokenizer.to_json().encode(), eos_id=tokenizer.eos_id)
             save_file(tensors, training / "optimizer.safetensors")

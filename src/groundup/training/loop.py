@@ -31,9 +31,7 @@ from groundup.training.optimizers import Optimizers, clip_gradients
 from groundup.training.schedules import multiplier
 from groundup.training.state import State, Sums
 
-SCALE_GROWTH = (
-    2000  # finite steps after which the float16 loss scale doubles (Micikevicius et al. 2018, section 3.2)
-)
+SCALE_GROWTH = 2000  # finite steps after which the float16 loss scale doubles (Micikevicius et al. 2018, section 3.2)
 SCALE_START = 2.0**16
 
 
@@ -103,9 +101,7 @@ def _update(job: Job, state: State, forward: Callable[..., tuple[Tensor, Tensor]
     for rows in torch.arange(len(inputs)).split(config.training.microbatch or len(inputs)):
         job.poll()
         with job.compute.autocast():
-            nll, correct = forward(
-                job.model, inputs[rows].to(job.compute.device), targets[rows].to(job.compute.device)
-            )
+            nll, correct = forward(job.model, inputs[rows].to(job.compute.device), targets[rows].to(job.compute.device))
         (nll * (state.scale / count)).backward()
         sums.add(Sums(nll.item(), int(correct), 0, 0))
     sums.tokens, sums.bytes = count, int(job.byte_lengths[targets[targets != IGNORE]].sum())
@@ -125,9 +121,7 @@ def _update(job: Job, state: State, forward: Callable[..., tuple[Tensor, Tensor]
         state.grad_norm = norm
     else:
         sequences = [list(pair) for pair in job.batches.sequences(state.step)]
-        job.metrics.happened(
-            {"step": state.step, "event": "bad_step", "scale": state.scale, "sequences": sequences}
-        )
+        job.metrics.happened({"step": state.step, "event": "bad_step", "scale": state.scale, "sequences": sequences})
     if job.compute.scales_loss:
         _adjust_scale(state, finite)
     state.tokens += count
@@ -137,9 +131,7 @@ def _update(job: Job, state: State, forward: Callable[..., tuple[Tensor, Tensor]
 def loss_sums(model: Transformer, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Inputs and targets (B, T) to the sum of -ln P(target) in nats and the number of targets predicted best."""
     logits = model(inputs)  # (B, T, V)
-    nll = F.cross_entropy(
-        logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum"
-    )
+    nll = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum")
     return nll, (logits.detach().argmax(-1) == targets).sum()
 
 
@@ -185,9 +177,7 @@ def _draw_samples(job: Job, step: int) -> None:
         max_new_tokens=job.config.samples.max_new_tokens,
         seed=derive(job.config.training.seed, "samples", step) % 2**31,
     )
-    for prompt, text in zip(
-        job.prompts, generate(job.model, job.tokenizer, job.prompts, settings), strict=True
-    ):
+    for prompt, text in zip(job.prompts, generate(job.model, job.tokenizer, job.prompts, settings), strict=True):
         job.metrics.sample(step, prompt, text.text)
         job.listen(Sampled(step, prompt, text.text))
 
@@ -245,9 +235,7 @@ def _save(job: Job, state: State) -> None:
 def _why_finished(job: Job, state: State, final: bool) -> str | None:
     training = job.config.training
     if state.bad_steps >= training.max_bad_steps:
-        job.listen(
-            Notice(f"{state.bad_steps} steps in a row had a loss or gradient that is not finite", "error")
-        )
+        job.listen(Notice(f"{state.bad_steps} steps in a row had a loss or gradient that is not finite", "error"))
         return "not finite"
     if final:
         return "complete"

@@ -9,9 +9,7 @@ from typing import Any
 
 from groundup.runs import Journal, read_journal, write_atomic
 
-REWRITE_SECONDS = (
-    1.0  # training_metrics.json is rewritten whole: not more often than this between evaluations
-)
+REWRITE_SECONDS = 1.0  # training_metrics.json is rewritten whole: not more often than this between evaluations
 
 
 class Metrics:
@@ -51,9 +49,7 @@ class Metrics:
 
     def event(self, name: str, **facts: Any) -> None:
         """Record what depends on the clock or the process: starts, stops, saves, warnings."""
-        self._events.append(
-            {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": name, **facts}
-        )
+        self._events.append({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": name, **facts})
 
     def sync(self) -> None:
         """Put every row on the disk; a checkpoint is only published after the figures before it."""

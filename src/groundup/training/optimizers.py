@@ -164,9 +164,7 @@ def build_optimizer(model: nn.Module, config: Optimizer, dtype: torch.dtype = to
     assert config.name == "muon" and config.embedding_rate is not None and config.head_rate is not None
     matrices = {name: p for name, p in named.items() if name.startswith(BLOCKS) and p.ndim == 2}
     if not matrices or EMBEDDING not in named:
-        raise ValueError(
-            f"muon needs parameters named {EMBEDDING} and {BLOCKS}*, not {next(iter(named), 'none')}"
-        )
+        raise ValueError(f"muon needs parameters named {EMBEDDING} and {BLOCKS}*, not {next(iter(named), 'none')}")
     rest = {name: p for name, p in named.items() if name not in matrices and name != EMBEDDING}
     groups = [
         (config.embedding_rate, config.weight_decay, {EMBEDDING: named[EMBEDDING]}),

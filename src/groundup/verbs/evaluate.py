@@ -36,9 +36,7 @@ def evaluate(run: Path, paths: Sequence[Path] = (), *, listen: Listener = nobody
         )
     tokenizer = Tokenizer.load(checkpoint / "tokenizer.json")
     opened = Run.open(home) if home else None
-    compute = decide_compute(
-        opened.config() if opened and (opened.path / "config.toml").is_file() else Config()
-    )
+    compute = decide_compute(opened.config() if opened and (opened.path / "config.toml").is_file() else Config())
     model = load_model(checkpoint, compute.device)
     model.attention = compute.attention
     corpus = Corpus(opened.corpus) if opened else None

@@ -19,9 +19,7 @@ from groundup.reporting import draw_loss_by_epoch, draw_training_curve, write_re
 from groundup.runs import Run, find_checkpoint, read_journal
 
 
-def finish(
-    run: Run, corpus: Corpus, reason: str, *, listen: Listener, poll: Callable[[], None], began: float
-) -> None:
+def finish(run: Run, corpus: Corpus, reason: str, *, listen: Listener, poll: Callable[[], None], began: float) -> None:
     """Complete a run whose training ended for `reason`. Raises UserError when it ended in numbers that are not finite."""
     listen(Phase("evaluating the best checkpoint"))
     entries = [row for row in read_journal(run.path / "metrics.jsonl") if "event" not in row]

@@ -74,9 +74,7 @@ def train_model(
         *filter(None, [few_shot_prompt(texts)]),
     ]
     assert config.training.tokens_per_update and config.model.context
-    validation = (
-        Windows.of(corpus.validation_documents(), config.model.context) if len(corpus.validation) else None
-    )
+    validation = Windows.of(corpus.validation_documents(), config.model.context) if len(corpus.validation) else None
     job = Job(
         run=run,
         config=config,
@@ -193,10 +191,7 @@ def _calibrated(
 def _stretch_cadence(config: Config, guessed: int, total: int) -> None:
     """Intervals that were planned for a guessed number of steps keep their share of the measured number."""
     for key in ("training.log_every", "evaluation.every", "checkpoint.every"):
-        if (
-            config.origins.get(key, "").startswith("about")
-            or config.origins.get(key) == "with each evaluation"
-        ):
+        if config.origins.get(key, "").startswith("about") or config.origins.get(key) == "with each evaluation":
             section, name = key.split(".")
             part = getattr(config, section)
             setattr(part, name, max(1, round(getattr(part, name) * total / guessed)))
@@ -251,7 +246,5 @@ def baselines(corpus: Corpus, documents: Sequence[np.ndarray]) -> dict[str, dict
     texts = [tokenizer.decode(document.tolist()) for document in documents]
     train = corpus.train.read(0, min(len(corpus.train), 5_000_000))
     nbytes = sum(len(text.encode()) for text in texts)
-    table = token_baselines(
-        train, documents, vocab_size=tokenizer.vocab_size, eos_id=tokenizer.eos_id, bytes=nbytes
-    )
+    table = token_baselines(train, documents, vocab_size=tokenizer.vocab_size, eos_id=tokenizer.eos_id, bytes=nbytes)
     return table | {"gzip": {"bits_per_byte": gzip_bits_per_byte(texts)}}

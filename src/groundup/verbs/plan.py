@@ -50,12 +50,8 @@ def plan(
             corpus = prepare_corpus(paths, Path(scratch) / "corpus", resolved, listen=listen, poll=stop.poll)
         compute = decide_compute(resolved)
         speed = matrix_flops_per_second(compute) * TRAINING_SHARE
-        left = (
-            resolved.training.minutes * 60 - (time.monotonic() - began) if resolved.training.minutes else None
-        )
-        made = make_plan(
-            resolved, corpus, flops_per_second=speed if left is not None else None, seconds_left=left
-        )
+        left = resolved.training.minutes * 60 - (time.monotonic() - began) if resolved.training.minutes else None
+        made = make_plan(resolved, corpus, flops_per_second=speed if left is not None else None, seconds_left=left)
         minutes = made.minutes or made.tokens * made.shape.flops_per_token() / speed / 60
         facts = {key: value for key, value in corpus.manifest.items() if key not in ("version", "shards")}
     return made, facts | {"estimated_minutes": round(minutes, 2)}

@@ -31,9 +31,7 @@ def compare(runs: Sequence[Path], *, picture: Path) -> dict[str, Any]:
     values = [run.config().values() if (run.path / "config.toml").is_file() else {} for run in opened]
     keys = sorted({key for row in values for key in row})
     settings = {
-        key: [row.get(key) for row in values]
-        for key in keys
-        if len({repr(row.get(key)) for row in values}) > 1
+        key: [row.get(key) for row in values] for key in keys if len({repr(row.get(key)) for row in values}) > 1
     }
     curves = {str(path): _entries(run) for path, run in zip(runs, opened, strict=True)}
     figures = [_figures(name, run, curves[name]) for name, run in zip(curves, opened, strict=True)]
@@ -44,9 +42,7 @@ def compare(runs: Sequence[Path], *, picture: Path) -> dict[str, Any]:
     corpora = {run.info.get("corpus", {}).get("fingerprint") for run in opened}
     note = f"lowest validation bits per byte: {best['run']}"
     if len(corpora) > 1:
-        note += (
-            "; the runs have different corpora or splits, so their validation figures are of different texts"
-        )
+        note += "; the runs have different corpora or splits, so their validation figures are of different texts"
     else:
         note += "; one run each: a difference may be the luck of a seed"
     draw_comparison(curves, picture)
@@ -56,9 +52,7 @@ def compare(runs: Sequence[Path], *, picture: Path) -> dict[str, Any]:
 def _entries(run: Run) -> list[dict[str, Any]]:
     entries = [row for row in read_journal(run.path / "metrics.jsonl") if "event" not in row]
     if not entries:
-        raise UserError(
-            "the run has no figures yet", where=run.path, fix=f"`groundup resume {run.path}` continues it"
-        )
+        raise UserError("the run has no figures yet", where=run.path, fix=f"`groundup resume {run.path}` continues it")
     return entries
 
 

@@ -92,9 +92,7 @@ def _claim(directory: Path, request: dict[str, Any]) -> Run:
     if (directory / "run.json").is_file():
         run = Run.open(directory)
         before = run.info.get("request") or {}
-        if (
-            before != request and not (directory / "corpus").exists()
-        ):  # it never got past reading: nothing to lose
+        if before != request and not (directory / "corpus").exists():  # it never got past reading: nothing to lose
             with runs.locked(directory):
                 run.update(command=_command(request, directory), request=request)
             return run
@@ -156,9 +154,7 @@ def _work(run: Run, config: Config, listen: Listener, began: float) -> Run:
             finish(run, corpus, reason, listen=both, poll=stop.poll, began=began)
         except Stopped as stopped:
             run.update(status="stopped", stop_reason=str(stopped))
-            raise Stopped(
-                str(stopped), fix=f"`groundup resume {shlex.quote(str(run.path))}` continues it"
-            ) from None
+            raise Stopped(str(stopped), fix=f"`groundup resume {shlex.quote(str(run.path))}` continues it") from None
         return run
 
 
