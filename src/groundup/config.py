@@ -79,7 +79,7 @@ class Optimizer:
     __pydantic_config__ = _STRICT
 
     name: Literal["muon", "adamw"] | None = None
-    """`muon` orthogonalizes the updates of the blocks' matrices and uses AdamW for the rest; `adamw` is AdamW for all."""
+    """`muon` orthogonalizes the updates of the blocks' matrices, with AdamW for the rest; `adamw` is AdamW for all."""
     learning_rate: Positive | None = None
     """Peak rate of the blocks' matrices (of everything, with `adamw`)."""
     embedding_rate: Positive | None = None
@@ -191,7 +191,8 @@ class Device:
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """`auto` takes CUDA, then MPS, then the CPU."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """`auto` is bfloat16 where the processor computes in it, float16 with gradient scaling on GPUs that have only that, else float32."""
+    """`auto` is bfloat16 where the processor computes in it, float16 with loss scaling on GPUs that have only that,
+    else float32."""
     threads: Count | None = None
     """CPU threads; `OMP_NUM_THREADS` is a ceiling."""
     compile: Literal["auto", "on", "off"] = "auto"

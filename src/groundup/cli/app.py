@@ -175,8 +175,10 @@ def prepare(paths: Paths, *, out: Path, config: Path | None = None, set_: Sets =
     else:
         read, skipped, failed = (facts["files"][status] for status in ("read", "skipped", "failed"))
         print(
-            f"{read} files read, {skipped} skipped, {failed} failed; {facts['documents']} documents, {facts['duplicates']} duplicates left out\n"
-            f"{facts['train_tokens']:,} training tokens, {facts['validation_tokens']:,} held out; vocabulary {facts['vocab_size']:,}\n"
+            f"{read} files read, {skipped} skipped, {failed} failed\n"
+            f"{facts['documents']} documents, {facts['duplicates']} duplicates left out\n"
+            f"{facts['train_tokens']:,} training tokens, {facts['validation_tokens']:,} held out\n"
+            f"vocabulary: {facts['vocab_size']:,}\n"
             f"corpus: {out}\nnext: groundup train {out}"
         )
 

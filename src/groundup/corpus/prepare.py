@@ -37,10 +37,10 @@ def prepare_corpus(
     listen: Listener = nobody,
     poll: Callable[[], None] = lambda: None,
 ) -> Corpus:
-    """Read `paths` and write the corpus directory `out`, which must not exist; half-done work of an earlier try is replaced.
+    """Read `paths` and write the corpus directory `out`, which must not exist; an earlier try's work is replaced.
 
-    Decides `data.tokenizer` and `data.vocab_size` in `config` where the user has not. `poll` is called often and may raise.
-    Raises UserError when nothing can be read.
+    Decides `data.tokenizer` and `data.vocab_size` in `config` where the user has not. `poll` is called often and may
+    raise. Raises UserError when nothing can be read.
     """
     work = out.with_name(f".{out.name}.preparing")
     shutil.rmtree(work, ignore_errors=True)

@@ -40,7 +40,7 @@ def cutting_size(sizes: list[int], share: float) -> int | None:
 
 
 def cut(text: str, size: int) -> list[tuple[int, int]]:
-    """(start, end) of blocks of about `size` characters, ending at paragraph ends, else at line ends, sentence ends or blanks."""
+    """(start, end) of blocks of about `size` characters, ending with paragraphs, else lines, sentences or words."""
     blocks, start = [], 0
     while len(text) - start > size * 1.5:
         window = text[start + size // 2 : start + size + size // 2]

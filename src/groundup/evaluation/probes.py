@@ -52,7 +52,7 @@ def choose_prompts(texts: Sequence[str], count: int) -> list[str]:
 
 
 def few_shot_prompt(texts: Sequence[str]) -> str | None:
-    """Two openings with their continuations and a third to continue: can the model pick up a pattern from its prompt?"""
+    """Two openings with their continuations and a third to continue: does the model pick up the pattern?"""
     shown: list[tuple[str, str]] = []
     for text in texts:
         for paragraph in text.split("\n"):

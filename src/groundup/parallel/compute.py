@@ -1,4 +1,4 @@
-"""Device, precision, threads, compilation and attention kernel: fixed before the first step by rules that read no clock.
+"""Device, precision, threads, compilation and attention: fixed before the first step by rules that read no clock.
 
 Whatever changes the arithmetic is decided here, so that two runs with the same settings are byte-equal
 (design.md, decisions 6 and 11).
@@ -61,7 +61,7 @@ class Compute:
 def decide_compute(config: Config, training_flops: float = 0.0) -> Compute:
     """Decide how to compute, and set torch's threads and deterministic algorithms accordingly.
 
-    `training_flops` is what the whole training will cost; 0 for inference. Raises UserError for a device that is not there.
+    `training_flops` is what the whole training will cost; 0 for inference. Raises UserError for a missing device.
     """
     notices: list[str] = []
     device = _device(config.device.device)

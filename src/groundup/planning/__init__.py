@@ -1,6 +1,6 @@
 """Corpus, machine and budget become sizes, rates and a schedule, each with its reason.
 
-`make_plan` fills what the user left open in the configuration; `calibrate` measures a step where there is a clock to meet.
+`make_plan` fills what the user left open in the configuration; `calibrate` measures a step where a clock is to be met.
 """
 
 from groundup.planning.calibrate import TRAINING_SHARE, Pace, calibrate, matrix_flops_per_second

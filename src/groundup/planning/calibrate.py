@@ -50,7 +50,7 @@ def calibrate(
     compiled: bool = True,
     poll: Callable[[], None] = lambda: None,
 ) -> Pace:
-    """Time real steps on `threads` for about `seconds` (two at least, after one that is not counted) and one scored batch.
+    """Time real steps on `threads` for about `seconds` (two at least, after one not counted) and one scored batch.
 
     With `compiled` the step is compiled if the run's is. It changes the weights and the optimizer: initialize both
     again afterwards.

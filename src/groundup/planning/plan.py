@@ -70,9 +70,10 @@ def make_plan(config: Config, corpus: Corpus, *, flops_per_second: float | None,
     _cadence(config, steps)
     shape = shape_of(config, corpus)
     memory = _memory(shape, config)
-    if memory > psutil.virtual_memory().available:
+    free = psutil.virtual_memory().available
+    if memory > free:
         notices.append(
-            f"about {memory / 1e9:.1f} GB of memory will be needed and {psutil.virtual_memory().available / 1e9:.1f} GB are free:"
+            f"about {memory / 1e9:.1f} GB of memory will be needed and {free / 1e9:.1f} GB are free:"
             " a smaller --size, or --set training.microbatch=1, needs less"
         )
     decisions = [

@@ -50,7 +50,7 @@ def for_compute(flops: float, train_tokens: int) -> tuple[Size, str]:
         return size, f"the corpus of {train_tokens:,} tokens supports about {most:,} weights"
     return (
         size,
-        f"{flops:.1e} operations train about {optimal:,.0f} weights, {TOKENS_PER_WEIGHT} tokens for each",
+        f"{flops:.1e} operations train about {optimal:,.0f} weights, {TOKENS_PER_WEIGHT} tokens each",
     )
 
 

@@ -27,7 +27,7 @@ def draw_comparison(curves: Mapping[str, Sequence[Mapping[str, Any]]], path: Pat
 
 
 def comparison_figure(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
-    """Bits per byte over steps and over tokens, training faint and validation strong: runs with different tokenizers compare."""
+    """Bits per byte over steps and over tokens, training faint and validation strong; tokenizers may differ."""
     figure = Figure(figsize=(11, 4.6), dpi=150, layout="constrained", facecolor=PAPER)
     FigureCanvasAgg(figure)
     for axes, key in zip(figure.subplots(1, 2, sharey=True), ("step", "tokens"), strict=True):

@@ -20,7 +20,8 @@ def describe_plan(facts: Mapping[str, Any]) -> str:
         f"tokens       {whole(corpus['train_tokens'])} for training, {whole(corpus['validation_tokens'])} held out;"
         f" vocabulary {whole(corpus['vocab_size'])}",
         f"model        {whole(plan['parameters'])} parameters, {short(plan['flops_per_token'])} operations a token",
-        f"training     about {whole(plan['steps'])} steps, {whole(plan['tokens'])} tokens, {number(plan['epochs'], 2)} epochs",
+        f"training     about {whole(plan['steps'])} steps, {whole(plan['tokens'])} tokens,"
+        f" {number(plan['epochs'], 2)} epochs",
         f"cost         about {duration(corpus['estimated_minutes'] * 60)} and {size(plan['memory_bytes'])} of memory",
     ]
     table = Table("setting", "value", "reason", box=None, pad_edge=False, header_style="bold")
@@ -54,7 +55,8 @@ def describe_scores(scores: Mapping[str, Any]) -> str:
     for name, row in scores["baselines"].items():
         loss = row.get("loss")
         table.add_row(name, number(loss, 4), "", "", number(row["bits_per_byte"], 4))
-    return f"{render(table)}\n{whole(scores['tokens'])} tokens, {whole(scores['bytes'])} bytes; checkpoint {clean(scores['checkpoint'])}"
+    amount = f"{whole(scores['tokens'])} tokens, {whole(scores['bytes'])} bytes"
+    return f"{render(table)}\n{amount}; checkpoint {clean(scores['checkpoint'])}"
 
 
 def describe_comparison(comparison: Mapping[str, Any]) -> str:

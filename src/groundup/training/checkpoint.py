@@ -32,7 +32,7 @@ def writer(model: Transformer, tokenizer: Tokenizer, optimizers: Optimizers, sta
 
 
 def restore(checkpoint: Path, model: Transformer, optimizers: Optimizers) -> State:
-    """Fill `model` and `optimizers` from a checkpoint and return its state; raises UserError naming what does not fit."""
+    """Fill `model` and `optimizers` from a checkpoint, return its state; raises UserError naming what does not fit."""
     path = checkpoint / "training" / "optimizer.safetensors"
     load_weights(model, checkpoint)
     try:

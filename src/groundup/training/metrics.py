@@ -13,7 +13,7 @@ REWRITE_SECONDS = 1.0  # training_metrics.json is rewritten whole: not more ofte
 
 
 class Metrics:
-    """metrics.jsonl, probes.jsonl, samples.jsonl (deterministic), events.jsonl (the rest), and training_metrics.json."""
+    """metrics.jsonl, probes.jsonl, samples.jsonl (deterministic), events.jsonl (not), and training_metrics.json."""
 
     def __init__(self, run: Path) -> None:
         self._run = run

@@ -30,7 +30,9 @@ PROMPTS = (
     "The loss is",
     "def __init__(self",
     "    if not isinstance(",
-    "Q: What is a list?\nA: A list is a sequence of values.\n\nQ: What is a string?\nA: A string is a sequence of characters.\n\nQ: What is a token?\nA:",
+    "Q: What is a list?\nA: A list is a sequence of values.\n\n"
+    "Q: What is a string?\nA: A string is a sequence of characters.\n\n"
+    "Q: What is a token?\nA:",
 )
 
 

@@ -20,7 +20,7 @@ from groundup.runs import Run, find_checkpoint, read_journal
 
 
 def finish(run: Run, corpus: Corpus, reason: str, *, listen: Listener, poll: Callable[[], None], began: float) -> None:
-    """Complete a run whose training ended for `reason`. Raises UserError when it ended in numbers that are not finite."""
+    """Complete a run whose training ended for `reason`. Raises UserError when its numbers were not finite."""
     listen(Phase("evaluating the best checkpoint"))
     entries = [row for row in read_journal(run.path / "metrics.jsonl") if "event" not in row]
     best = find_checkpoint(run.path)
@@ -29,7 +29,6 @@ def finish(run: Run, corpus: Corpus, reason: str, *, listen: Listener, poll: Cal
     lowest = min(evaluated, key=lambda entry: entry["val_loss"], default=None)
     seconds = run.info.get("seconds_before", 0.0) + time.monotonic() - began
     last = entries[-1]
-    events = [row for row in read_journal(run.path / "events.jsonl") if row["event"] in ("started", "ended")]
     run.update(
         status="finished",
         stop_reason=reason,
@@ -58,7 +57,7 @@ def finish(run: Run, corpus: Corpus, reason: str, *, listen: Listener, poll: Cal
         raise UserError(
             "training stopped: the loss or its gradient was not finite, many steps in a row",
             where=run.path / "metrics.jsonl",
-            fix="begin again with a lower rate, such as --set optimizer.learning_rate=0.005; the best checkpoint is intact",
+            fix="begin again with a lower --set optimizer.learning_rate; the best checkpoint is intact",
         )
 
 

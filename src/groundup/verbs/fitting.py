@@ -122,7 +122,7 @@ def _decide(
         if spent > config.training.minutes * 30:
             listen(
                 Notice(
-                    f"reading the documents took {spent:.0f} s, more than half of the time; `groundup prepare` reads them once",
+                    f"reading took {spent:.0f} s, more than half of the time; `groundup prepare` reads documents once",
                     "warning",
                 )
             )
@@ -169,7 +169,7 @@ def _calibrated(
     threads = compute.threads
     pace = measure(threads, compiled=False)
     if threads > 1 and config.origins.get("device.threads") == "this machine":
-        # on a busy machine two threads can be slower than one, by far: each barrier waits for the one that is not running
+        # on a busy machine two threads can be far slower than one: each barrier waits for the one that does not run
         alone = measure(1, compiled=False)
         if alone.step_seconds < pace.step_seconds:
             pace, threads = alone, 1

@@ -57,7 +57,7 @@ def train(
         resolved.origins["training.minutes"] = "no budget was given: minutes, steps, tokens or epochs"
         listen(
             Notice(
-                f"no budget was given: training for {DEFAULT_MINUTES:g} minutes (--minutes, --steps, --epochs or --tokens sets one)"
+                f"no budget was given: training for {DEFAULT_MINUTES:g} minutes (see --minutes, --steps, --epochs, --tokens)"
             )
         )
     if not given:
@@ -100,7 +100,7 @@ def _claim(directory: Path, request: dict[str, Any]) -> Run:
             raise UserError(
                 "holds another run: " + "; ".join(differences),
                 where=directory,
-                fix=f"give another --out; or `groundup resume {shlex.quote(str(directory))}` continues that run as it was begun",
+                fix=f"give another --out; `groundup resume {shlex.quote(str(directory))}` continues that run as it was begun",
             )
         return run
     try:
