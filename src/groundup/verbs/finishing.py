@@ -53,6 +53,7 @@ def finish(run: Run, corpus: Corpus, reason: str, *, listen: Listener, poll: Cal
     listen(Phase("reporting"))
     draw(run, entries)
     write_report(run.path)
+    run.update(reported=True)  # a run killed before this is finished by `resume`
     if reason == "not finite":
         raise UserError(
             "training stopped: the loss or its gradient was not finite, many steps in a row",

@@ -89,33 +89,18 @@ def resume(run: PathLike, *, listen: Listener = nobody) -> Run:
 
 def _claim(directory: Path, request: dict[str, Any]) -> Run:
     """The run in `directory`: a new one, or the one that `request` began; anything else there is refused."""
-    if (directory / "run.json").is_file():
-        run = Run.open(directory)
-        before = run.info.get("request") or {}
-        if before != request and not (directory / "corpus").exists():  # it never got past reading: nothing to lose
-            with runs.locked(directory):
-                run.update(command=_command(request, directory), request=request)
-            return run
-        if differences := _differences(before, request):
-            raise UserError(
-                "holds another run: " + "; ".join(differences),
-                where=directory,
-                fix=f"give another --out; `groundup resume {shlex.quote(str(directory))}` continues that run as it was begun",
-            )
-        return run
     try:
-        strangers = (
-            [p.name for p in directory.iterdir() if p.name not in (".lock", ".lock-holder")]
-            if directory.exists()
-            else []
-        )
+        if (directory / "run.json").is_file():
+            return _begun(directory, request)
+        directory.mkdir(parents=True, exist_ok=True)
+        # what a process leaves that is killed before run.json is written is no stranger
+        strangers = [path.name for path in directory.iterdir() if not path.name.startswith((".lock", ".run.json."))]
         if strangers:
             raise UserError(
                 f"is not empty and holds no run (there is {strangers[0]!r})",
                 where=directory,
                 fix="give an empty or new --out",
             )
-        directory.mkdir(parents=True, exist_ok=True)
         run = Run(directory)
         run.update(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -123,7 +108,7 @@ def _claim(directory: Path, request: dict[str, Any]) -> Run:
             command=_command(request, directory),
             request=request,
         )
-    except NotADirectoryError:
+    except (NotADirectoryError, FileExistsError):
         raise UserError("is not a directory", where=directory, fix="give another --out") from None
     except OSError as error:
         raise UserError(
@@ -132,11 +117,28 @@ def _claim(directory: Path, request: dict[str, Any]) -> Run:
     return run
 
 
+def _begun(directory: Path, request: dict[str, Any]) -> Run:
+    """The run that is in `directory`, if `request` began it or it has not got past reading."""
+    run = Run.open(directory)
+    before = run.info.get("request") or {}
+    if before != request and not (directory / "corpus").exists():  # nothing to lose
+        with runs.locked(directory):
+            run.update(command=_command(request, directory), request=request)
+        return run
+    if differences := _differences(before, request):
+        raise UserError(
+            "holds another run: " + "; ".join(differences),
+            where=directory,
+            fix=f"give another --out; `groundup resume {shlex.quote(str(directory))}` continues the run that is there",
+        )
+    return run
+
+
 def _work(run: Run, config: Config, listen: Listener, began: float) -> Run:
     """Bring a run from whatever state it is in to its end."""
     with runs.locked(run.path), runs.stop_on_signals() as stop:
         run = Run.open(run.path)
-        if run.info.get("status") == "finished":
+        if run.info.get("status") == "finished" and run.info.get("reported"):
             listen(Notice(f"the run is finished ({run.info.get('stop_reason')}); nothing to do: {run.path}"))
             return run
         log = ProgressLog(run.path / "progress.log")
