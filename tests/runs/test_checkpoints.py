@@ -59,7 +59,8 @@ def test_the_manifest_lists_every_file_with_its_size_and_hash(tmp_path):
         "version": 1,
         "step": 12,
         "files": {
-            name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()} for name, content in FILES.items()
+            name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            for name, content in FILES.items()
         },
     }
     assert names(tmp_path) == ["step-00000012"]
@@ -160,7 +161,9 @@ def test_verify_names_every_damaged_file(run):
     assert len(verify(run / "step-00000005")) == len(FILES)
 
 
-@pytest.mark.parametrize("name", ["../x", "/etc/hostname", "training/../../x", "a\0b", "\ud800", ".", "x" * 5000, "loop"])
+@pytest.mark.parametrize(
+    "name", ["../x", "/etc/hostname", "training/../../x", "a\0b", "\ud800", ".", "x" * 5000, "loop"]
+)
 def test_a_manifest_that_leads_out_of_the_checkpoint_or_nowhere_is_refused(run, name):
     checkpoint = run / "step-00000005"
     outside = b"secret"
