@@ -1,21 +1,13 @@
-"""One tree of dataclasses is the configuration: TOML in, resolved TOML out, and every value knows where it came from.
+"""The configuration as one tree of dataclasses. What the code does not read does not exist here.
 
 A field that is `None` has not been decided yet: `groundup.planning` fills it from the corpus, the machine and the
-budget, and notes its reason in `Config.origins`. `groundup train --config run/config.toml` repeats a run.
+budget, and notes its reason in `Config.origins`.
 """
 
-import difflib
-import re
-import tomllib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tomlkit
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-
-from groundup.errors import UserError
+from pydantic import ConfigDict, Field, TypeAdapter
 
 _STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
@@ -150,8 +142,8 @@ class Evaluation:
 
     every: Count | None = None
     """Steps between two evaluations; each one is also a checkpoint."""
-    tokens: Count = 100_000
-    """At most this many validation tokens per evaluation while training, always the same ones; the last scores all."""
+    tokens: Count | None = None
+    """At most this many validation tokens per evaluation while training, always the same; the end scores all."""
 
 
 @dataclass
@@ -253,87 +245,9 @@ class Config:
         return flat
 
 
-_BUDGET = ("training.minutes", "training.steps", "training.tokens", "training.epochs")
-_SECTIONS = {f.name for f in fields(Config)} - {"size", "origins"}
-KEYS = ("size", *(f"{s}.{f.name}" for s in sorted(_SECTIONS) for f in fields(getattr(Config(), s))))
-
-
-def load_config(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Config:
-    """The configuration of a TOML `file`, changed by `overrides` (dotted key -> value, or a TOML literal as text).
-
-    Raises UserError naming the file, line and key for anything unknown, misspelt or out of range.
-    """
-    raw: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    text = ""
-    if file is not None:
-        text, raw = _read_toml(file)
-        for section in _SECTIONS & raw.keys():
-            if not isinstance(raw[section], dict):
-                where = f"{file}:{_line(text, section)}"
-                raise UserError(
-                    f"{section} = {raw[section]!r}: is a section, not a value",
-                    where=where,
-                    fix=f"write [{section}]",
-                )
-        for key, _ in _flatten(raw):
-            origins[key] = f"{file}:{_line(text, key)}"
-    for key, value in (overrides or {}).items():
-        if key not in KEYS:
-            raise UserError(f"unknown setting '{key}'", where="--set", fix=_suggest(key))
-        if isinstance(value, str) and not value.isprintable() and re.search("[\ud800-\udfff]", value):
-            raise UserError(f"{key} = {value!r}: is not UTF-8", where="--set", fix="write the text in UTF-8")
-        if key in _BUDGET:  # a budget on the command line replaces the one of the file
-            for other in _BUDGET:
-                if other not in (overrides or {}):
-                    raw.get("training", {}).pop(other.split(".")[1], None)
-                    origins.pop(other, None)
-        *path, last = key.split(".")
-        target = raw
-        for name in path:
-            target = target.setdefault(name, {})
-        target[last] = _literal(value) if isinstance(value, str) else value
-        origins[key] = "command line"
-    config = _validate(raw, origins, file, text)
-    config.origins = origins
-    budget = [key for key in _BUDGET if config.get(key) is not None]
-    if len(budget) > 1:
-        raise UserError(f"{' and '.join(budget)} are both set", fix="give one budget: minutes, steps, tokens or epochs")
-    return config
-
-
-def dump_config(config: Config) -> str:
-    """The configuration as TOML, valid as `--config`, with the origin of each value as a comment."""
-    document = tomlkit.document()
-    document.add(
-        tomlkit.comment("The resolved configuration of this run; `groundup train ... --config THIS_FILE` repeats it.")
-    )
-    tables: dict[str, Any] = {}
-    for key, value in config.values().items():
-        section, _, name = key.rpartition(".")
-        item = tomlkit.item(list(value) if isinstance(value, tuple) else value)
-        origin = config.origins.get(key, "default")
-        item.comment(re.sub(r"[\x00-\x1f\x7f]+", " ", origin))
-        if not section:
-            document.add(name, item)
-        else:
-            if section not in tables:
-                tables[section] = tomlkit.table()
-            tables[section].add(name, item)
-    for section, table in tables.items():
-        document.add(section, table)
-    return tomlkit.dumps(document)
-
-
-def parse_settings(assignments: Sequence[str]) -> dict[str, str]:
-    """`["model.layers=4"]` -> `{"model.layers": "4"}`, as `--set` gives them."""
-    settings = {}
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        if not equals:
-            raise UserError(f"--set {assignment}: no value", fix="write --set section.key=value")
-        settings[key.strip()] = value.strip()
-    return settings
+SECTIONS = {f.name for f in fields(Config)} - {"size", "origins"}
+KEYS = ("size", *(f"{s}.{f.name}" for s in sorted(SECTIONS) for f in fields(getattr(Config(), s))))
+BUDGETS = ("training.minutes", "training.steps", "training.tokens", "training.epochs")
 
 
 def describe() -> list[tuple[str, str, str, str]]:
@@ -350,87 +264,3 @@ def describe() -> list[tuple[str, str, str, str]]:
         default = str(default).lower() if isinstance(default, bool) else default
         rows.append((key, kind, "planned" if default is None else f"`{default}`", prop.get("description", "")))
     return rows
-
-
-def _read_toml(file: Path) -> tuple[str, dict[str, Any]]:
-    try:
-        text = file.read_text(encoding="utf-8")
-        return text, tomllib.loads(text)
-    except FileNotFoundError:
-        raise UserError("no such configuration file", where=file, fix="check the path given to --config") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot be read: {error}", where=file) from None
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # also numbers of thousands of digits, and nesting without end
-        raise UserError(f"is not valid TOML: {error}", where=file) from None
-
-
-def _validate(raw: dict[str, Any], origins: Mapping[str, str], file: Path | None, text: str) -> Config:
-    if "origins" in raw:
-        raise UserError("unknown setting 'origins'", where=file or "")
-    try:
-        return TypeAdapter(Config).validate_python(raw)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"] if isinstance(part, str) and part not in _UNION_TAGS)
-        # pydantic names the branch of a union after the key; keep the part that is a key of ours
-        key = next((k for k in (key, *(key.rsplit(".", n)[0] for n in (1, 2))) if k in KEYS), key)
-        origin = origins.get(key, "")
-        where = (
-            origin
-            if origin not in ("", "command line")
-            else (f"{file}:{_line(text, key)}" if file and not origin else "--set")
-        )
-        if problem["type"] == "unexpected_keyword_argument":
-            raise UserError(f"unknown setting '{key}'", where=where, fix=_suggest(key)) from None
-        given = repr(problem.get("input"))
-        given = given if len(given) <= 200 else f"{given[:200]}..."
-        message = problem["msg"].replace("Input should be", "should be").replace("valid tuple", "list")
-        raise UserError(
-            f"{key} = {given}: {message}", where=where, fix="docs/configuration.md lists every setting"
-        ) from None
-
-
-_UNION_TAGS = frozenset({"tuple[nullable,...]", "constrained-int", "constrained-float", "int", "float", "bool", "str"})
-
-
-def _suggest(key: str) -> str:
-    last = key.rpartition(".")[2]
-    near = [k for k in KEYS if k.rpartition(".")[2] == last]  # the right name under a wrong section, or under none
-    near = near or difflib.get_close_matches(key, [*KEYS, *_SECTIONS], n=1, cutoff=0.6)
-    near = near or [k for k in KEYS if difflib.get_close_matches(last, [k.rpartition(".")[2]])]
-    return f"did you mean {near[0]}?" if near else "docs/configuration.md lists every setting"
-
-
-def _flatten(raw: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    flat: list[tuple[str, Any]] = []
-    for name, value in raw.items():
-        flat += _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
-    return flat
-
-
-def _line(text: str, key: str) -> int:
-    """The line on which a dotted key stands in TOML text (its section's line, or 1, where it cannot be told)."""
-    here, found = "", 1
-    for number, line in enumerate(text.split("\n"), 1):
-        if heading := re.match(r"\s*\[([^\[\]]+)\]", line):
-            name = here = re.sub(r"[\s\"']", "", heading[1])
-        elif assigned := re.match(r"\s*([\w\s.\"'-]+?)\s*=", line):
-            name = re.sub(r"[\s\"']", "", f"{here}.{assigned[1]}" if here else assigned[1])
-            if name == key:
-                return number
-        else:
-            continue
-        if name == key or key.startswith(f"{name}."):
-            found = number
-    return found
-
-
-def _literal(text: str) -> Any:
-    """A TOML literal (`4`, `true`, `[0.9, 0.99]`, `"x"`), or the text itself."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):
-        return text
