@@ -191,9 +191,6 @@ class Device:
     """`torch.compile` for the training step; `auto` compiles when the run is long enough to earn it back."""
 
 
-SIZES = ("tiny", "small", "medium", "large")
-
-
 @dataclass
 class Config:
     """The whole configuration."""

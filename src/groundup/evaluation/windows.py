@@ -17,7 +17,7 @@ from groundup.evaluation.scores import Scores
 from groundup.model import Transformer
 from groundup.parallel import Compute
 
-LOGITS_AT_ONCE = 16_000_000  # elements of the (B, T, V) logits: 64 MB in float32
+LOGITS_AT_ONCE = 8_000_000  # elements of the (B, T, V) logits: 32 MB in float32; larger batches scored more slowly
 
 
 @dataclass(frozen=True)

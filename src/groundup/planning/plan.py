@@ -245,6 +245,8 @@ def _cadence(config: Config, steps: int) -> None:
     config.decide("training.log_every", max(1, steps // 100), "about a hundred entries")
     every = config.decide("evaluation.every", max(1, steps // 10), "about ten evaluations")
     config.decide("checkpoint.every", every, "with each evaluation")
+    trained = steps * (config.training.tokens_per_update or 1)
+    config.decide("evaluation.tokens", max(16_384, trained // 64), "ten evaluations cost about a twentieth of training")
 
 
 def _memory(shape: ModelShape, config: Config) -> int:

@@ -36,7 +36,10 @@ def evaluate(run: Path, paths: Sequence[Path] = (), *, listen: Listener = nobody
         )
     tokenizer = Tokenizer.load(checkpoint / "tokenizer.json")
     opened = Run.open(home) if home else None
-    compute = decide_compute(opened.config() if opened and (opened.path / "config.toml").is_file() else Config())
+    config = opened.config() if opened and (opened.path / "config.toml").is_file() else Config()
+    config.device.device = "auto"  # the run may come from a machine with another one
+    config.device.precision = "float32"  # so that any other program that scores the same tokens gets the same figures
+    compute = decide_compute(config)
     model = load_model(checkpoint, compute.device)
     model.attention = compute.attention
     corpus = Corpus(opened.corpus) if opened else None

@@ -72,6 +72,7 @@ def draw(run: Run, entries: list[Mapping[str, Any]] | list[dict[str, Any]]) -> N
 
 def _score_all(run: Run, corpus: Corpus, poll: Callable[[], None]) -> Scores:
     config = run.config()
+    config.device.precision = "float32"  # as `groundup evaluate` and other programs would score it
     compute = decide_compute(config)
     model = load_model(find_checkpoint(run.path), compute.device)
     model.attention = compute.attention

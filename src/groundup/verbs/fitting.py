@@ -82,7 +82,7 @@ def train_model(
         tokenizer=corpus.tokenizer,
         optimizers=optimizers,
         batches=_batches(config, corpus),
-        validation=validation.at_most(config.evaluation.tokens) if validation else None,
+        validation=validation.at_most(config.evaluation.tokens or validation.tokens) if validation else None,
         probes=[prompt for prompt in prompts if "\n" not in prompt][:PROMPTS] or prompts[:1],
         prompts=prompts,
         byte_lengths=torch.from_numpy(corpus.tokenizer.byte_lengths(model.shape.vocab_size)),
@@ -178,7 +178,7 @@ def _calibrated(
     if compute.compiled:
         pace = measure(threads, compiled=True)
     validation = len(corpus.validation)
-    evaluation = pace.score_seconds * min(validation, config.evaluation.tokens) + 0.5
+    evaluation = pace.score_seconds * min(validation, config.evaluation.tokens or validation) + 0.5
     samples = 0.01 * plan.shape.layers * config.samples.max_new_tokens / 4
     # at the end: all of the validation split once more, the pictures and the report
     reserve = pace.score_seconds * validation + 4.0 + samples

@@ -25,8 +25,8 @@ def compare(runs: Sequence[Path], *, picture: Path) -> dict[str, Any]:
     Returns `settings` (key -> value in each run), `runs` (figures of each), `note` and `picture`.
     Raises UserError for fewer than two runs, and for one that has not trained yet.
     """
-    if len(runs) < 2:
-        raise UserError("comparing needs two runs or more", fix="groundup compare RUN RUN...")
+    if len({path.resolve() for path in runs}) < max(2, len(runs)):
+        raise UserError("comparing needs two different runs or more", fix="groundup compare RUN RUN...")
     opened = [Run.open(path) for path in runs]
     values = [run.config().values() if (run.path / "config.toml").is_file() else {} for run in opened]
     keys = sorted({key for row in values for key in row})
@@ -45,7 +45,12 @@ def compare(runs: Sequence[Path], *, picture: Path) -> dict[str, Any]:
         note += "; the runs have different corpora or splits, so their validation figures are of different texts"
     else:
         note += "; one run each: a difference may be the luck of a seed"
-    draw_comparison(curves, picture)
+    try:
+        draw_comparison(curves, picture)
+    except OSError as error:
+        raise UserError(
+            f"cannot be written: {error.strerror or error}", where=picture, fix="give another --out"
+        ) from None
     return {"settings": settings, "runs": figures, "note": note, "picture": str(picture)}
 
 

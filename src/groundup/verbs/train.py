@@ -166,8 +166,15 @@ def _corpus(run: Run, config: Config, listen: Listener, stop: StopRequest, began
     home = run.path / "corpus"
     if not (home / "manifest.json").is_file() and not (home / "reference.json").is_file():
         if len(paths) == 1 and is_corpus(paths[0]):
+            prepared = Corpus(paths[0]).manifest
+            if config.data.tokenizer not in (None, prepared["tokenizer"]):
+                raise UserError(
+                    f"data.tokenizer = {config.data.tokenizer!r}, but the corpus was prepared with {prepared['tokenizer']!r}",
+                    where=paths[0],
+                    fix="leave the setting out, or prepare the corpus again with it",
+                )
             home.mkdir(exist_ok=True)
-            reference = {"path": str(paths[0]), "fingerprint": Corpus(paths[0]).manifest["fingerprint"]}
+            reference = {"path": str(paths[0]), "fingerprint": prepared["fingerprint"]}
             runs.write_atomic(home / "reference.json", json.dumps(reference) + "\n")
         else:
             prepare_corpus(paths, home, config, listen=listen, poll=stop.poll)
