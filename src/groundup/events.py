@@ -28,7 +28,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """An entry of metrics.jsonl was made; `rates` holds what a clock says (tokens_per_second, seconds): not in that file."""
+    """An entry of metrics.jsonl was made; `rates` holds what a clock says (tokens_per_second, seconds), not kept there."""
 
     entry: Mapping[str, Any]
     rates: Mapping[str, float]

@@ -20,6 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         from cyclopts import CycloptsError
 
+        import groundup.cli.making
+        import groundup.cli.using  # noqa: F401 (both put their commands into the app)
         from groundup.cli.app import app
 
         try:

@@ -147,7 +147,8 @@ def _read(
     if not len(spool):
         where = ", ".join(str(path) for path in paths)
         raise UserError(
-            f"no text could be read ({totals['skipped']} files skipped, {totals['failed']} failed){_first_reasons(ledger)}",
+            f"no text could be read: {totals['skipped']} files skipped, {totals['failed']} failed"
+            + _first_reasons(ledger),
             where=where,
             fix="give a folder or files with text in them; `groundup read FILE` shows what is read of a file",
         )
@@ -181,8 +182,8 @@ def _split(spool: _Spool, config: Config) -> tuple[list[Unit], list[str]]:
                     seen.add(name)
                     units.append(Unit(number, start, end, len(text.encode()), name))
         notes.append(
-            f"few or uneven documents: {cut_documents} of {len(spool)} were cut into {len(units)} blocks of about {size:,} bytes"
-            " at paragraph ends, and whole blocks are held out for validation"
+            f"few or uneven documents: {cut_documents} of {len(spool)} were cut into {len(units)} blocks of about"
+            f" {size:,} bytes at paragraph ends, and whole blocks are held out for validation"
         )
     hold_out(units, share, config.training.seed)
     if share and not any(unit.held_out for unit in units):
@@ -256,7 +257,7 @@ def _write_shards(
         for group in _groups(_texts(spool, units)):
             poll()
             encoded = tokenizer.encode_batch([text for _, _, text in group])
-            for (unit, document, text), tokens in zip(group, encoded, strict=True):
+            for (unit, document, _), tokens in zip(group, encoded, strict=True):
                 split = "validation" if unit.held_out else "train"
                 row = {
                     "source": document.source,

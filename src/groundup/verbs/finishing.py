@@ -48,6 +48,8 @@ def finish(run: Run, corpus: Corpus, reason: str, *, listen: Listener, poll: Cal
             "minutes": round(seconds / 60, 3),
             "memory_bytes": peak_memory_bytes(),
             "reading_seconds": run.info.get("reading_seconds"),
+            "training_seconds": run.info.get("training_seconds"),
+            "tokens_per_second": round(last["tokens"] / max(run.info.get("training_seconds") or 0.0, 1e-3)),
         },
     )
     listen(Phase("reporting"))

@@ -93,11 +93,14 @@ def train_model(
         poll=poll,
     )
     listen(Phase("training", horizon.total, "steps"))
+    training_began = time.monotonic()
     try:
         reason = fit(job, state)
         metrics.event("ended", step=state.step, reason=reason)
         return reason
     finally:
+        spent = run.info.get("training_seconds", 0.0) + time.monotonic() - training_began
+        run.update(training_seconds=round(spent, 2))
         metrics.write_training_metrics()
         metrics.sync()
         metrics.close()

@@ -57,7 +57,7 @@ def train(
         resolved.origins["training.minutes"] = "no budget was given: minutes, steps, tokens or epochs"
         listen(
             Notice(
-                f"no budget was given: training for {DEFAULT_MINUTES:g} minutes (see --minutes, --steps, --epochs, --tokens)"
+                f"no budget was given: training for {DEFAULT_MINUTES:g} minutes; --minutes, --steps or --epochs set one"
             )
         )
     if not given:
@@ -155,7 +155,8 @@ def _work(run: Run, config: Config, listen: Listener, began: float) -> Run:
             reason = train_model(run, config, corpus, listen=both, poll=stop.poll, began=began)
             finish(run, corpus, reason, listen=both, poll=stop.poll, began=began)
         except Stopped as stopped:
-            run.update(status="stopped", stop_reason=str(stopped))
+            spent = run.info.get("seconds_before", 0.0) + time.monotonic() - began
+            run.update(status="stopped", stop_reason=str(stopped), seconds_before=round(spent, 2))
             raise Stopped(str(stopped), fix=f"`groundup resume {shlex.quote(str(run.path))}` continues it") from None
         return run
 
@@ -169,7 +170,7 @@ def _corpus(run: Run, config: Config, listen: Listener, stop: StopRequest, began
             prepared = Corpus(paths[0]).manifest
             if config.data.tokenizer not in (None, prepared["tokenizer"]):
                 raise UserError(
-                    f"data.tokenizer = {config.data.tokenizer!r}, but the corpus was prepared with {prepared['tokenizer']!r}",
+                    f"data.tokenizer = {config.data.tokenizer!r}, but it was prepared with {prepared['tokenizer']!r}",
                     where=paths[0],
                     fix="leave the setting out, or prepare the corpus again with it",
                 )

@@ -1,0 +1,176 @@
+"""The commands that make runs and corpora: train, resume, plan, prepare, demo."""
+
+from pathlib import Path
+
+from groundup.cli.app import Arch, Budget, Json, Paths, Sets, Size, app, as_json, settings, show_run
+from groundup.cli.main import STARTED
+
+
+@app.command
+def train(
+    paths: Paths,
+    *,
+    out: Path = Path("checkpoints"),
+    minutes: Budget = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    tokens: int | None = None,
+    size: Size = None,
+    arch: Arch = None,
+    config: Path | None = None,
+    set_: Sets = None,
+    json_: Json = False,
+) -> None:
+    """Read documents, train a tokenizer and a model on them, evaluate it, and write a report.
+
+    Run it again with the same arguments and it continues where it was stopped.
+
+    Parameters
+    ----------
+    paths
+        Files, folders, archives, or a corpus that `groundup prepare` made.
+    out
+        The run directory.
+    steps
+        Optimizer steps.
+    epochs
+        Passes over the training text.
+    tokens
+        Training tokens.
+    config
+        A TOML file of settings, such as the config.toml of another run.
+    """
+    from groundup import verbs
+    from groundup.reporting import terminal_listener
+
+    with terminal_listener() as listen:
+        run = verbs.train(
+            paths,
+            out=out,
+            minutes=minutes,
+            steps=steps,
+            epochs=epochs,
+            tokens=tokens,
+            size=size,
+            config=config,
+            settings=settings(set_, arch),
+            listen=listen,
+            started=STARTED,
+        )
+    show_run(run.path, run.info, json_)
+
+
+@app.command
+def resume(run: Path, *, json_: Json = False) -> None:
+    """Continue a run that was stopped or killed.
+
+    Parameters
+    ----------
+    run
+        The run directory.
+    """
+    from groundup import verbs
+    from groundup.reporting import terminal_listener
+
+    with terminal_listener() as listen:
+        resumed = verbs.resume(run, listen=listen)
+    show_run(resumed.path, resumed.info, json_)
+
+
+@app.command
+def plan(
+    paths: Paths,
+    *,
+    minutes: Budget = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    tokens: int | None = None,
+    size: Size = None,
+    arch: Arch = None,
+    config: Path | None = None,
+    set_: Sets = None,
+    json_: Json = False,
+) -> None:
+    """Say what `train` would do with the same arguments, and why, without training.
+
+    Parameters
+    ----------
+    paths
+        Files, folders, archives, or a corpus that `groundup prepare` made.
+    steps
+        Optimizer steps.
+    epochs
+        Passes over the training text.
+    tokens
+        Training tokens.
+    config
+        A TOML file of settings.
+    """
+    from groundup import verbs
+    from groundup.reporting import describe_plan, terminal_listener
+
+    with terminal_listener() as listen:
+        made, corpus = verbs.plan(
+            paths,
+            minutes=minutes,
+            steps=steps,
+            epochs=epochs,
+            tokens=tokens,
+            size=size,
+            config=config,
+            settings=settings(set_, arch),
+            listen=listen,
+        )
+    facts = {"plan": made.to_json(), "corpus": corpus, "notices": made.notices}
+    print(as_json(facts) if json_ else describe_plan(facts))
+
+
+@app.command
+def prepare(paths: Paths, *, out: Path, config: Path | None = None, set_: Sets = None, json_: Json = False) -> None:
+    """Read and tokenize documents once, into a corpus that `train` takes as PATH.
+
+    Parameters
+    ----------
+    paths
+        Files, folders or archives.
+    out
+        The corpus directory to make.
+    config
+        A TOML file of settings.
+    """
+    from groundup import verbs
+    from groundup.reporting import terminal_listener
+
+    with terminal_listener() as listen:
+        corpus = verbs.prepare(paths, out=out, config=config, settings=settings(set_, None), listen=listen)
+    facts = {key: value for key, value in corpus.manifest.items() if key != "shards"}
+    if json_:
+        print(as_json(facts))
+    else:
+        read, skipped, failed = (facts["files"][status] for status in ("read", "skipped", "failed"))
+        print(
+            f"{read} files read, {skipped} skipped, {failed} failed\n"
+            f"{facts['documents']} documents, {facts['duplicates']} duplicates left out\n"
+            f"{facts['train_tokens']:,} training tokens, {facts['validation_tokens']:,} held out\n"
+            f"vocabulary: {facts['vocab_size']:,}\n"
+            f"corpus: {out}\nnext: groundup train {out}"
+        )
+
+
+@app.command
+def demo(*, out: Path = Path("demo-run"), minutes: float = 4.0) -> None:
+    """Train on documents that come with groundup and with Python, and show what was learned.
+
+    Parameters
+    ----------
+    out
+        The run directory.
+    minutes
+        Wall clock of the whole command, in minutes.
+    """
+    from groundup import verbs
+    from groundup.reporting import terminal_listener
+
+    with terminal_listener() as listen:
+        run = verbs.demo(out=out, minutes=minutes, listen=listen, started=STARTED)
+    show_run(run.path, run.info, False)

@@ -1,0 +1,183 @@
+"""The commands that use documents and runs: read, evaluate, generate, chat, report, compare."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from groundup.cli.app import Json, Paths, app, as_json, show_run
+
+
+@app.command
+def read(files: Paths, *, ocr: bool = True, json_: Json = False) -> None:
+    """Print the text that training would see of each file.
+
+    Parameters
+    ----------
+    files
+        Files, folders or archives.
+    ocr
+        Recognize text in images and scanned pages.
+    """
+    from groundup import verbs
+    from groundup.documents import Document
+
+    for item in verbs.read(files, ocr=ocr):
+        if json_:
+            print(as_json(dataclasses.asdict(item), indent=None))
+        elif isinstance(item, Document):
+            sys.stdout.write(item.text if item.text.endswith("\n") else item.text + "\n")
+        else:
+            sys.stdout.flush()
+            print(f"{item.path}: {item.status} as {item.media_type} {item.reason}".rstrip(), file=sys.stderr)
+
+
+@app.command
+def evaluate(
+    run: Path, paths: Annotated[list[Path] | None, Parameter(negative=())] = None, *, json_: Json = False
+) -> None:
+    """Score a trained model on every token of files, or of its validation split, beside simple baselines.
+
+    Parameters
+    ----------
+    run
+        A run directory (its best checkpoint is used) or a checkpoint.
+    paths
+        Files or folders to score; without any, the text that training held out.
+    """
+    from groundup import verbs
+    from groundup.reporting import describe_scores, terminal_listener
+
+    with terminal_listener() as listen:
+        scores = verbs.evaluate(run, paths or [], listen=listen)
+    print(as_json(scores) if json_ else describe_scores(scores))
+
+
+@app.command
+def generate(
+    run: Path,
+    *,
+    prompt: Annotated[list[str] | None, Parameter(negative=(), help="Text to continue; repeatable.")] = None,
+    max_new_tokens: int = 200,
+    temperature: float = 0.8,
+    top_k: int = 50,
+    top_p: float = 1.0,
+    min_p: float = 0.0,
+    repetition_penalty: float = 1.0,
+    stop: Annotated[list[str] | None, Parameter(negative=(), help="End before this text; repeatable.")] = None,
+    seed: int = 0,
+    n: int = 1,
+    cache: bool = True,
+    json_: Json = False,
+) -> None:
+    """Continue a prompt; only the new text goes to standard output.
+
+    Parameters
+    ----------
+    run
+        A run directory (its best checkpoint is used) or a checkpoint.
+    max_new_tokens
+        Most tokens to write.
+    temperature
+        0 is greedy: always the likeliest token.
+    top_k
+        Draw among this many likeliest tokens; 0 is all.
+    top_p
+        Draw among the fewest tokens that together have this probability.
+    min_p
+        Draw among tokens at least this share as likely as the likeliest.
+    repetition_penalty
+        Above 1, tokens already used become less likely.
+    seed
+        The same seed gives the same text.
+    n
+        Texts for each prompt.
+    cache
+        Keep keys and values (fast); without it every token reads the whole context again.
+    """
+    from groundup import verbs
+    from groundup.inference import SamplingSettings
+
+    prompts = prompt or [""]
+    settings = SamplingSettings(
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+        seed=seed,
+        stop=tuple(stop or ()),
+        max_new_tokens=max_new_tokens,
+    )
+    single = len(prompts) * n == 1 and not json_
+
+    def stream(_: int, piece: str) -> None:
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+
+    texts = verbs.generate(run, prompts, settings, n=n, use_cache=cache, on_text=stream if single else None)
+    if json_:
+        rows = [{"prompt": prompts[i // n], **dataclasses.asdict(text)} for i, text in enumerate(texts)]
+        print(as_json(rows))
+    elif single:
+        print()
+    else:
+        print("\n---\n".join(text.text for text in texts))
+
+
+@app.command
+def chat(run: Path, *, temperature: float = 0.8, top_k: int = 50, seed: int = 0, max_new_tokens: int = 200) -> None:
+    """Talk with a trained model in the terminal.
+
+    Parameters
+    ----------
+    run
+        A run directory (its best checkpoint is used) or a checkpoint.
+    temperature
+        0 is greedy: always the likeliest token.
+    top_k
+        Draw among this many likeliest tokens; 0 is all.
+    seed
+        The same seed and the same messages give the same replies.
+    max_new_tokens
+        Most tokens of one reply.
+    """
+    from groundup import verbs
+    from groundup.inference import SamplingSettings
+
+    verbs.chat(run, SamplingSettings(temperature=temperature, top_k=top_k, seed=seed, max_new_tokens=max_new_tokens))
+
+
+@app.command
+def report(run: Path, *, json_: Json = False) -> None:
+    """Write report.html and the pictures of a run again, and print its summary.
+
+    Parameters
+    ----------
+    run
+        The run directory; it may still be training.
+    """
+    from groundup import verbs
+
+    opened = verbs.report(run)
+    show_run(opened.path, opened.info, json_)
+
+
+@app.command
+def compare(runs: Paths, *, out: Path | None = None, json_: Json = False) -> None:
+    """Compare runs: settings that differ, final figures, and their curves in one picture.
+
+    Parameters
+    ----------
+    runs
+        Two or more run directories.
+    out
+        Where to write the picture (default: comparison.png).
+    """
+    from groundup import verbs
+    from groundup.reporting import describe_comparison
+
+    comparison = verbs.compare(runs, picture=out or Path("comparison.png"))
+    print(as_json(comparison) if json_ else describe_comparison(comparison))
