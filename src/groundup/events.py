@@ -28,7 +28,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """An entry of metrics.jsonl was made; `rates` holds what a clock says (tokens_per_second, seconds), not kept there."""
+    """An entry of metrics.jsonl was made; `rates` (tokens_per_second, seconds) come from a clock and are not in it."""
 
     entry: Mapping[str, Any]
     rates: Mapping[str, float]

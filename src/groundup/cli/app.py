@@ -30,6 +30,7 @@ Arch = Annotated[str | None, Parameter(help="qwen3 (default) or llama (the same 
 
 def settings(assignments: list[str] | None, arch: str | None) -> dict[str, Any]:
     """What `--set` and `--arch` ask for, as the verbs take it."""
+    from groundup.config import parse_settings
 
     return {**parse_settings(assignments or []), **({"model.arch": arch} if arch else {})}
 
