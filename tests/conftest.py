@@ -1,4 +1,4 @@
-"""What the tests of training and of the verbs share: one thread, a small text written by a grammar, one finished run."""
+"""What the tests of training and of the verbs share: one thread, a text written by a grammar, one finished run."""
 
 import os
 

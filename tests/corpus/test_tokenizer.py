@@ -14,7 +14,7 @@ TEXT = (
     "def f(x):\n    return x ** 2\n\n東京で会いましょう。 Это не тест. 🙂🙂\t\tend  \n"
 ) * 30
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]))
-TOKENIZERS = {"bpe": Tokenizer.train([TEXT], 400), "bytes": Tokenizer.bytes()}
+TOKENIZERS = {"bpe": Tokenizer.train([TEXT], 400), "bytes": Tokenizer.of_bytes()}
 
 
 @pytest.fixture(params=["bpe", "bytes"])
@@ -101,18 +101,18 @@ def test_the_commonest_pair_is_merged_first():
 
 
 def test_the_bytes_tokenizer_has_one_token_for_each_byte():
-    tokenizer = Tokenizer.bytes()
+    tokenizer = Tokenizer.of_bytes()
     assert tokenizer.vocab_size == 257
     every = "".join(map(chr, range(0x80))) + "é東🙂\x80"
     assert len(tokenizer.encode(every)) == len(every.encode())
     one_each = {index: tokenizer.decode_bytes([index]) for index in range(257) if index != tokenizer.eos_id}
     assert sorted(one_each.values()) == [bytes([byte]) for byte in range(256)]
-    assert tokenizer.to_json() == Tokenizer.bytes().to_json()
+    assert tokenizer.to_json() == Tokenizer.of_bytes().to_json()
 
 
 @pytest.mark.parametrize(("size", "dtype"), [(65_536, "<u2"), (65_537, "<u4")])
 def test_ids_are_kept_in_the_smallest_integers_that_hold_them(size, dtype):
-    tokenizer = Tokenizer.bytes()
+    tokenizer = Tokenizer.of_bytes()
     tokenizer.vocab_size = size
     assert tokenizer.dtype == np.dtype(dtype)
 

@@ -7,7 +7,7 @@ import torch
 from groundup.corpus.tokenizer import Tokenizer
 from groundup.model import ModelShape, Transformer
 
-BYTES = Tokenizer.bytes()
+BYTES = Tokenizer.of_bytes()
 
 
 def random_model(seed: int, context: int = 16, vocab_size: int = BYTES.vocab_size, arch="qwen3") -> Transformer:

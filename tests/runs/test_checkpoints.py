@@ -25,7 +25,7 @@ from groundup.training import State, build_optimizer
 from groundup.training.checkpoint import writer
 model = Transformer(ModelShape("llama", 320, 1, 64, 1, 1, 64, 64, 64, True))
 settings = load_config(None, {"optimizer.name": "adamw", "optimizer.learning_rate": 1e-3, "optimizer.weight_decay": 0})
-write = writer(model, Tokenizer.bytes(), build_optimizer(model, settings.optimizer), State())
+write = writer(model, Tokenizer.of_bytes(), build_optimizer(model, settings.optimizer), State())
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 try:
     publish(Path(sys.argv[1]), 1, write)
@@ -93,7 +93,7 @@ def test_a_failing_disk_is_the_users_error_and_spares_earlier_checkpoints(run):
         write_files(directory)
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(UserError, match="step 15.*No space left on device") as caught:
+    with pytest.raises(UserError, match=r"step 15.*No space left on device") as caught:
         publish(run, 15, fail)
     assert caught.value.where == str(run)
     assert names(run) == ["step-00000000", "step-00000005", "step-00000010"]

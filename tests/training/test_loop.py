@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ def test_train_loss_is_the_mean_over_every_microbatch_since_the_entry_before(mak
     entries = entries_of(job)
     assert [entry["step"] for entry in entries] == [0, 3, 5, 6, 9, 10]
     assert len(seen) == 10 * 3
-    for before, entry in zip(entries, entries[1:], strict=False):
+    for before, entry in pairwise(entries):
         nll, hits, targets_seen, nbytes = 0.0, 0, 0, 0
         for step in range(before["step"], entry["step"]):
             logits = torch.cat([logits for _, logits in seen[3 * step : 3 * step + 3]]).double().numpy()

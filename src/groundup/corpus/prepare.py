@@ -213,7 +213,7 @@ def _tokenizer(
     kind = config.decide("data.tokenizer", kind, reason)
     if kind == "bytes":
         config.decide("data.vocab_size", 257, "256 bytes and the end-of-text token")
-        return Tokenizer.bytes()
+        return Tokenizer.of_bytes()
     vocab_size = config.decide("data.vocab_size", size, reason)
     listen(Phase("learning the tokenizer", min(total, SAMPLE_BYTES), "bytes"))
 

@@ -1,10 +1,10 @@
 """Reads files into documents: a pool of limited reader processes, their results in the order of the files."""
 
-import os
 from collections import deque
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
+from groundup.cores import usable_cores
 from groundup.documents.document import Document, FileRecord, Limits
 from groundup.documents.files import find_files
 from groundup.documents.pool import Pool, Task
@@ -28,13 +28,6 @@ def read_documents(
     if workers is not None and workers < 1:
         raise UserError(f"{workers} reader processes were asked for", where="workers", fix="ask for at least 1")
     return _read(paths, limits, ocr, workers or usable_cores())
-
-
-def usable_cores() -> int:
-    """Cores this process may use, at most OMP_NUM_THREADS."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    ceiling = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return max(1, min(cores, int(ceiling))) if ceiling.isdigit() and int(ceiling) else cores
 
 
 def _read(

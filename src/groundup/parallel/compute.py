@@ -14,8 +14,9 @@ from typing import Any, Literal
 import torch
 
 from groundup.config import Config
+from groundup.cores import usable_cores
 from groundup.errors import UserError
-from groundup.parallel.machine import computes_in_bfloat16, usable_cores
+from groundup.parallel.machine import computes_in_bfloat16
 
 MANUAL_ATTENTION_CONTEXT = 256
 COMPILE_FLOPS = 1e13  # a minute of eager training on two cores; compiling takes 20 s there and trains 1.9 times as fast

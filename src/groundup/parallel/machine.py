@@ -1,6 +1,5 @@
 """What machine this is."""
 
-import os
 import platform
 import sys
 from functools import cache
@@ -11,14 +10,7 @@ from typing import Any
 import psutil
 import torch
 
-
-def usable_cores() -> int:
-    """Physical cores this process may run on; OMP_NUM_THREADS is a ceiling."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    physical = psutil.cpu_count(logical=False) or allowed
-    cores = min(allowed, physical)
-    ceiling = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    return max(1, min(cores, int(ceiling))) if ceiling.isdigit() and int(ceiling) else cores
+from groundup.cores import usable_cores
 
 
 @cache
