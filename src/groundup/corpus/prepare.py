@@ -207,7 +207,7 @@ def _tokenizer(
 ) -> Tokenizer:
     training = [unit for unit in units if not unit.held_out]
     total = sum(unit.size for unit in training)
-    kind, size, reason = vocabulary_rule(total)
+    kind, size, reason = vocabulary_rule(total, config.training.minutes)
     if kind == "bytes" and (config.data.tokenizer == "bpe" or (config.data.vocab_size or 257) > 257):
         kind, size, reason = "bpe", SMALLEST_BPE, "asked for, on a text that is small for it"
     kind = config.decide("data.tokenizer", kind, reason)

@@ -23,6 +23,7 @@ QWEN2_SPLIT = (
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 SAMPLE_BYTES = 10_000_000
+BYTES_PER_MINUTE = 5_000_000  # of text that a small model learns from on two cores: 20 to 45 thousand tokens a second
 PIECE = 65_536  # characters encoded at once: bounds memory on documents of one line
 
 
@@ -134,21 +135,23 @@ class Tokenizer:
         return np.dtype("<u2") if self.vocab_size <= 65_536 else np.dtype("<u4")
 
 
-def vocabulary_rule(text_bytes: int) -> tuple[str, int, str]:
-    """(tokenizer, vocabulary size, reason) for a corpus of `text_bytes` bytes of training text.
+def vocabulary_rule(text_bytes: int, minutes: float | None = None) -> tuple[str, int, str]:
+    """(tokenizer, vocabulary size, reason) for `text_bytes` bytes of training text, and a budget of `minutes` if any.
 
     The size is the power of two nearest to the square root of the bytes, within 512 and 32,768: 1 MB gives 1,024
     and 100 MB gives 8,192, near what llama2.c (4,096 on its stories) and nanochat (32,768 on billions) settled on.
+    A short budget never sees most of a large corpus, and the small model it affords would be mostly embedding; what it
+    sees counts, BYTES_PER_MINUTE of it.
     """
     if text_bytes < 65_536:
         return "bytes", 257, f"{text_bytes:,} bytes of text are too few to learn longer tokens from"
-    size = 2 ** round(np.log2(text_bytes) / 2)
+    seen = min(text_bytes, int(minutes * BYTES_PER_MINUTE)) if minutes else text_bytes
+    size = 2 ** round(np.log2(seen) / 2)
     size = int(min(max(size, 512), 32_768))
-    return (
-        "bpe",
-        size,
-        f"power of two nearest to the square root of {text_bytes:,} bytes, within 512 and 32,768",
+    of = f"the {seen / 1e6:.1f} MB of text" + (
+        f" that {minutes:g} minutes learn from" if minutes and seen < text_bytes else ""
     )
+    return "bpe", size, f"power of two nearest to the square root of {of}, within 512 and 32,768"
 
 
 def _backend(model: models.BPE) -> Backend:
