@@ -22,8 +22,9 @@ class Data:
 
     __pydantic_config__ = _STRICT
 
-    validation: Annotated[float, Field(ge=0, le=0.5)] = 0.1
-    """Share of the text held out for validation, by document: 0.1 is 90/10, 0.2 is 80/20, 0 is none."""
+    validation: Annotated[float, Field(ge=0, le=0.5)] | None = None
+    """Share of the text held out for validation, by document: 0.1 is 90/10, 0.2 is 80/20, 0 is none. Planned: 0.1, and
+    less where that is more than a megabyte."""
     tokenizer: Literal["bpe", "bytes"] | None = None
     """`bpe` learns byte-level byte-pair encoding on the training text; `bytes` uses the 256 bytes themselves."""
     vocab_size: Annotated[int, Field(ge=257, le=262_144)] | None = None

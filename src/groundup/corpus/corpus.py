@@ -13,6 +13,7 @@ from groundup.errors import UserError
 from groundup.runs import read_journal, read_json
 
 CORPUS_VERSION = 1
+SCORED_TOKENS = 1_000_000
 
 
 def is_corpus(path: Path) -> bool:
@@ -53,9 +54,13 @@ class Corpus:
         """The held-out tokens; length 0 when nothing was held out."""
         return self._stream("validation")
 
-    def validation_documents(self) -> list[np.ndarray]:
-        """The tokens of each held-out document, int64, without end-of-text tokens."""
-        return [self.validation.document(n) for n in range(len(self.validation.document_ends))]
+    def validation_documents(self, at_most: int = SCORED_TOKENS) -> list[np.ndarray]:
+        """The tokens of each held-out document, int64, without end-of-text tokens.
+
+        Where more than `at_most` tokens are held out, evenly spaced documents with about that many: always the same.
+        """
+        stride = max(1, -(-len(self.validation) // at_most))
+        return [self.validation.document(n) for n in range(0, len(self.validation.document_ends), stride)]
 
     def held_out_texts(self, limit: int) -> list[str]:
         """The texts of the first `limit` held-out documents, or of the first training ones when none is held out."""

@@ -8,7 +8,7 @@ import torch
 
 from groundup import runs
 from groundup.config import Config, dump_config
-from groundup.corpus import Batches, Corpus
+from groundup.corpus import SCORED_TOKENS, Batches, Corpus
 from groundup.evaluation import Windows, choose_prompts, few_shot_prompt, gzip_bits_per_byte, token_baselines
 from groundup.events import Listener, Notice, Phase
 from groundup.model import Transformer, initialize
@@ -25,7 +25,6 @@ from groundup.planning import (
 from groundup.runs import Run
 from groundup.training import SCALE_START, Horizon, Job, Metrics, State, build_optimizer, fit, restore
 
-MOST_RESERVE_SECONDS = 20.0
 CALIBRATION_SHARE = 0.02  # of the time left
 PROMPTS = 3
 
@@ -180,12 +179,12 @@ def _calibrated(
             config.origins["device.threads"] = f"measured faster than {compute.threads} on this machine now"
     if compute.compiled:
         pace = measure(threads, compiled=True)
-    validation = len(corpus.validation)
+    validation = min(len(corpus.validation), SCORED_TOKENS)
     evaluation = pace.score_seconds * min(validation, config.evaluation.tokens or validation) + 0.5
     samples = 0.01 * plan.shape.layers * config.samples.max_new_tokens / 4
-    # at the end: all of the validation split once more, the pictures and the report
-    reserve = pace.score_seconds * validation + 4.0 + samples
-    deadline -= min(reserve, max(MOST_RESERVE_SECONDS, 0.1 * (deadline - time.monotonic())))
+    # at the end: all of the validation split once more, in float32, the pictures and the report
+    reserve = 2 * pace.score_seconds * validation + 4.0 + samples
+    deadline -= min(reserve, 0.5 * max(deadline - time.monotonic(), 0.0))
     evaluations = plan.steps / (config.evaluation.every or 1) + 1
     left = deadline - time.monotonic() - evaluations * evaluation - 4 * samples
     return deadline, max(10, int(left / pace.step_seconds))
