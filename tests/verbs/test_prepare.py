@@ -1,0 +1,62 @@
+"""`prepare`: documents read once, for many runs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from groundup import verbs
+from groundup.errors import UserError
+
+
+def test_training_on_a_prepared_corpus_is_training_on_its_documents(
+    finished: Path, corpus_dir: Path, tiny: dict[str, Any], tmp_path: Path
+) -> None:
+    run = verbs.train(corpus_dir, out=tmp_path / "run", steps=20, settings=tiny).path
+    assert json.loads((run / "corpus" / "reference.json").read_text())["path"] == str(corpus_dir)
+    for name in ("metrics.jsonl", "samples.jsonl", "step-00000020/model.safetensors"):
+        assert (run / name).read_bytes() == (finished / name).read_bytes(), name
+    assert verbs.evaluate(run)["loss"] == verbs.evaluate(finished)["loss"]
+
+
+def test_preparing_twice_gives_the_same_bytes(corpus_dir: Path, documents: Path, tmp_path: Path) -> None:
+    again = verbs.prepare([documents], out=tmp_path / "new" / "corpus").path
+    for path in corpus_dir.iterdir():
+        if path.name != "ledger.jsonl":  # it says how many seconds each file took
+            assert (again / path.name).read_bytes() == path.read_bytes(), path.name
+    assert {path.name for path in again.iterdir()} == {path.name for path in corpus_dir.iterdir()}
+
+
+def test_the_share_held_out_is_a_setting(documents: Path, tmp_path: Path) -> None:
+    none = verbs.prepare([documents], out=tmp_path / "none", settings={"data.validation": 0}).manifest
+    fifth = verbs.prepare([documents], out=tmp_path / "fifth", settings={"data.validation": 0.2}).manifest
+    assert none["validation_tokens"] == 0
+    total = fifth["train_bytes"] + fifth["validation_bytes"]
+    assert fifth["validation_bytes"] / total == pytest.approx(0.2, abs=0.05)
+
+
+def test_a_prepared_tokenizer_cannot_be_asked_to_be_another(
+    corpus_dir: Path, tiny: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"data\.tokenizer"):
+        verbs.train(corpus_dir, out=tmp_path / "run", steps=1, settings=tiny | {"data.tokenizer": "bpe"})
+
+
+def test_what_exists_is_not_overwritten(corpus_dir: Path, documents: Path, tmp_path: Path) -> None:
+    before = sorted(path.name for path in corpus_dir.iterdir())
+    with pytest.raises(UserError, match="exists already"):
+        verbs.prepare([documents], out=corpus_dir)
+    assert sorted(path.name for path in corpus_dir.iterdir()) == before
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError):
+        verbs.prepare([documents], out=tmp_path / "file" / "corpus")
+    (tmp_path / "empty").mkdir()
+    assert verbs.prepare([documents / "text-00.txt"], out=tmp_path / "empty").manifest["documents"] == 1
+
+
+def test_a_failed_preparation_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "blank.txt").write_text(" ")
+    with pytest.raises(UserError, match="no text could be read"):
+        verbs.prepare([tmp_path / "blank.txt"], out=tmp_path / "corpus")
+    assert [path.name for path in tmp_path.iterdir()] == ["blank.txt"]
