@@ -44,11 +44,11 @@ def test_the_dial_sets_the_size(corpus_dir: Path, size: str) -> None:
 
 
 def test_bad_input_is_the_users_error(documents: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no such|does not exist|not found|missing"):
+    with pytest.raises(UserError, match="nowhere"):
         verbs.plan([tmp_path / "nowhere"], steps=1)
     with pytest.raises(UserError, match="both set"):
         verbs.plan([documents], steps=1, tokens=5)
-    with pytest.raises(UserError, match="did you mean model.layers"):
+    with pytest.raises(UserError, match=r"did you mean model\.layers"):
         verbs.plan([documents], steps=1, settings={"model.layer": 2})
     with pytest.raises(UserError, match="size"):
         verbs.plan([documents], steps=1, size="huge")
