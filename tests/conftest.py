@@ -15,6 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# the same examples every time, however slow the machine
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.load_profile("steady")
 
 WORDS = {
     "noun": [
@@ -197,7 +202,7 @@ def command() -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(*arguments: object, env: dict[str, str] | None = None, cwd: Path | None = None) -> Any:
         return subprocess.run(
-            [sys.executable, "-m", "groundup.cli.main", *map(str, arguments)],
+            [sys.executable, "-m", "groundup", *map(str, arguments)],
             env={**os.environ, **(env or {})},
             cwd=cwd,
             capture_output=True,

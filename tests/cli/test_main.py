@@ -190,7 +190,7 @@ def test_the_users_errors_exit_with_2_and_a_message(
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, write_text: Callable[[int, int], str]) -> None:
     (tmp_path / "long.txt").write_text(write_text(0, 1_500))
     assert (tmp_path / "long.txt").stat().st_size > 200_000  # more than a pipe holds
-    groundup_read = [sys.executable, "-m", "groundup.cli.main", "read", str(tmp_path / "long.txt")]
+    groundup_read = [sys.executable, "-m", "groundup", "read", str(tmp_path / "long.txt")]
     process = subprocess.Popen(groundup_read, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout and process.stderr
     assert process.stdout.readline()

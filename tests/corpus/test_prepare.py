@@ -134,7 +134,7 @@ def test_the_manifest_counts_what_is_there(corpus):
     assert manifest["shards"] == {
         name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()} for name, content in shards.items()
     }
-    assert manifest["tokenizer"] == "bpe"
+    assert manifest["settings"]["data.tokenizer"] == "bpe"
     assert manifest["vocab_size"] == corpus.tokenizer.vocab_size
 
 
@@ -326,10 +326,10 @@ def test_the_fingerprint_tells_inputs_and_splits_apart(tmp_path):
 
 def test_what_the_user_asked_of_the_tokenizer_holds_on_small_texts(tmp_path):
     folder = write_many(tmp_path / "docs", count=4, paragraphs=6)
-    assert prepared([folder], tmp_path / "1").manifest["tokenizer"] == "bytes"
+    assert prepared([folder], tmp_path / "1").manifest["settings"]["data.tokenizer"] == "bytes"
     assert prepared([folder], tmp_path / "2", data__tokenizer="bpe").tokenizer.vocab_size > 257
     asked = prepared([folder], tmp_path / "3", data__vocab_size=270)
-    assert asked.tokenizer.vocab_size == 270 and asked.manifest["tokenizer"] == "bpe"
+    assert asked.tokenizer.vocab_size == 270 and asked.manifest["settings"]["data.tokenizer"] == "bpe"
 
 
 def test_the_tokenizer_learns_from_every_text_of_a_large_corpus(tmp_path, monkeypatch):

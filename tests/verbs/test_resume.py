@@ -184,7 +184,7 @@ def test_the_command_line_killed_and_resumed(
     out = tmp_path / "run"
     sets = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     words = ["train", str(corpus_dir), "--out", str(out), "--steps", str(STEPS), *sets]
-    process = subprocess.Popen([sys.executable, "-m", "groundup.cli.main", *words], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-m", "groundup", *words], stderr=subprocess.DEVNULL)
     while not (out / "step-00000008").exists() and process.poll() is None:
         time.sleep(0.002)
     process.kill()

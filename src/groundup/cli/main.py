@@ -44,6 +44,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("groundup: out of memory\n  use a smaller --size, or --set training.microbatch=1", file=sys.stderr)
         sys.exit(EXIT_USER)
 
-
-if __name__ == "__main__":
-    main()

@@ -107,8 +107,6 @@ def _read_toml(file: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _validate(raw: dict[str, Any], origins: Mapping[str, str], file: Path | None, text: str) -> Config:
-    if "origins" in raw:
-        raise UserError("unknown setting 'origins'", where=file or "")
     try:
         return TypeAdapter(Config).validate_python(raw)
     except ValidationError as error:

@@ -13,6 +13,7 @@ _STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_na
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -79,11 +80,11 @@ class Optimizer:
     """Peak AdamW rate of the embedding matrix under `muon`."""
     head_rate: Positive | None = None
     """Peak AdamW rate of the output head and the norms under `muon`."""
-    betas: tuple[Share, Share] = (0.9, 0.95)
+    betas: tuple[Decay, Decay] = (0.9, 0.95)
     """AdamW's decay of the first and second moment."""
     eps: Positive = 1e-8
     """AdamW's epsilon."""
-    momentum: Share = 0.95
+    momentum: Decay = 0.95
     """Muon's Nesterov momentum."""
     weight_decay: Annotated[float, Field(ge=0)] | None = None
     """Decoupled decay, multiplied by the learning rate; on tensors with two or more dimensions only."""
@@ -126,7 +127,8 @@ class Training:
     tokens_per_update: Count | None = None
     """Tokens in one optimizer step; rounded to whole sequences."""
     microbatch: Count | None = None
-    """Sequences in one forward pass; smaller needs less memory and gives the same update up to rounding."""
+    """Sequences in one forward pass; smaller needs less memory, and without dropout gives the same update up to
+    rounding."""
     log_every: Count | None = None
     """Steps between two entries of the metrics."""
     patience: Annotated[int, Field(ge=0)] | None = None
@@ -209,8 +211,10 @@ class Config:
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     samples: Samples = field(default_factory=Samples)
     device: Device = field(default_factory=Device)
-    origins: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict, init=False)
     """For each dotted key: who decided its value, and why. Not part of the file's values; written as comments."""
+    planned: set[str] = field(default_factory=set, init=False)
+    """Keys that were decided here, not by the user."""
 
     def get(self, key: str) -> Any:
         """The value of a dotted key such as `model.layers`."""
@@ -220,10 +224,14 @@ class Config:
         return value
 
     def decide(self, key: str, value: Any, reason: str) -> Any:
-        """Fill `key` with `value` and note `reason`, unless the user already decided it; return what holds."""
+        """Fill `key` with `value` and note `reason`, unless the user decided it; return what holds.
+
+        What was planned before may be planned anew. `auto` is a value that is still open.
+        """
         current = self.get(key)
-        if current is not None:
+        if current not in (None, "auto") and key not in self.planned:
             return current
+        self.planned.add(key)
         *path, last = key.split(".")
         setattr(self.get(".".join(path)) if path else self, last, value)
         self.origins[key] = reason
@@ -234,7 +242,7 @@ class Config:
         flat: dict[str, Any] = {} if self.size is None else {"size": self.size}
         for section in fields(self):
             part = getattr(self, section.name)
-            if section.name in ("size", "origins"):
+            if section.name in ("size", "origins", "planned"):
                 continue
             for entry in fields(part):
                 value = getattr(part, entry.name)
@@ -243,7 +251,7 @@ class Config:
         return flat
 
 
-SECTIONS = {f.name for f in fields(Config)} - {"size", "origins"}
+SECTIONS = {f.name for f in fields(Config)} - {"size", "origins", "planned"}
 KEYS = ("size", *(f"{s}.{f.name}" for s in sorted(SECTIONS) for f in fields(getattr(Config(), s))))
 BUDGETS = ("training.minutes", "training.steps", "training.tokens", "training.epochs")
 

@@ -14,11 +14,12 @@ from groundup.runs import read_journal, read_json
 
 CORPUS_VERSION = 1
 SCORED_TOKENS = 1_000_000
+OPENING_TOKENS = 2_000
 
 
 def is_corpus(path: Path) -> bool:
     """Whether `path` is a directory that `groundup prepare` made."""
-    return (path / "manifest.json").is_file() and (path / "tokenizer.json").is_file()
+    return (path / "manifest.json").is_file() and (path / "documents.jsonl").is_file()
 
 
 @dataclass
@@ -63,10 +64,10 @@ class Corpus:
         return [self.validation.document(n) for n in range(0, len(self.validation.document_ends), stride)]
 
     def held_out_texts(self, limit: int) -> list[str]:
-        """The texts of the first `limit` held-out documents, or of the first training ones when none is held out."""
+        """The openings of the first `limit` held-out documents, or training documents when none is held out."""
         stream = self.validation if len(self.validation) else self.train
         count = min(limit, len(stream.document_ends))
-        return [self.tokenizer.decode(stream.document(n).tolist()) for n in range(count)]
+        return [self.tokenizer.decode(stream.document(n)[:OPENING_TOKENS].tolist()) for n in range(count)]
 
     def ledger(self) -> list[dict[str, Any]]:
         """One row for every file and archive member: read, skipped or failed, with why."""
@@ -75,6 +76,9 @@ class Corpus:
     def _stream(self, split: str) -> TokenStream:
         shards = [self.path / name for name in self.manifest["shards"] if name.startswith(f"{split}-")]
         for shard in shards:
-            if not shard.is_file() or not shard.with_suffix(".index").is_file():
-                raise UserError("a shard of the corpus is missing", where=shard, fix="prepare the corpus again")
+            size = self.manifest["shards"][shard.name]["bytes"]
+            if not shard.is_file() or shard.stat().st_size != size or not shard.with_suffix(".index").is_file():
+                raise UserError(
+                    "a shard of the corpus is missing or has another size", where=shard, fix="prepare the corpus again"
+                )
         return TokenStream(shards, self.tokenizer.dtype, self.tokenizer.vocab_size)

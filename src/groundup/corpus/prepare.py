@@ -1,4 +1,4 @@
-"""Documents to a corpus directory, in two passes over a spool file, so that memory does not grow with the corpus.
+"""Documents to a corpus directory, in two passes over a spool file, so that memory does not grow with the texts.
 
 Pass 1 reads every file once, drops exact duplicates and spools the texts. Then the split is decided, the tokenizer is
 trained on a sample of the training side, and pass 2 tokenizes the spool into shards. `manifest.json` is written last.
@@ -10,7 +10,8 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,7 +23,7 @@ from groundup.corpus.tokenizer import SAMPLE_BYTES, Tokenizer, vocabulary_rule
 from groundup.documents import Document, find_files, read_documents
 from groundup.errors import UserError
 from groundup.events import Listener, Notice, Phase, Progress, nobody
-from groundup.runs import write_atomic
+from groundup.runs import fsync_directory, read_journal, write_atomic
 
 SMALLEST_BPE = 512
 ENOUGH_HELD_OUT = 1_000_000  # bytes: the loss on them is known to about 0.5%, and scoring them takes seconds
@@ -65,13 +66,16 @@ def prepare_corpus(
             "documents": len(spool),
             "duplicates": spool.duplicates,
             **counts,
-            "tokenizer": config.data.tokenizer,
             "vocab_size": tokenizer.vocab_size,
+            "settings": {f"data.{field.name}": getattr(config.data, field.name) for field in fields(config.data)},
             "notes": notes,
             "shards": shards,
         }
         write_atomic(work / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+        for path in [*work.iterdir(), work]:
+            _fsync(path)
         work.rename(out)
+        fsync_directory(out.parent)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise
@@ -81,19 +85,18 @@ def prepare_corpus(
 
 
 class _Spool:
-    """The texts of the corpus in one file, each found again by its number."""
+    """The texts of the corpus in one file, in order; of each only its size and name are kept in memory."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = path.open("w+b")
-        self._offsets: list[int] = []
         self._seen: set[bytes] = set()
         self.digests: list[bytes] = []
         self.sizes: list[int] = []
         self.duplicates = 0
 
     def __len__(self) -> int:
-        return len(self._offsets)
+        return len(self.sizes)
 
     def add(self, document: Document) -> None:
         name = digest(document.text)
@@ -101,7 +104,6 @@ class _Spool:
             self.duplicates += 1
             return
         self._seen.add(name)
-        self._offsets.append(self._file.tell())
         self.digests.append(name)
         self.sizes.append(len(document.text.encode()))
         self._file.write(json.dumps(asdict(document), ensure_ascii=False).encode() + b"\n")
@@ -157,7 +159,7 @@ def _read(
 
 
 def _first_reasons(ledger: Path) -> str:
-    rows = [json.loads(line) for line in ledger.read_text(encoding="utf-8").splitlines()[:3]]
+    rows = islice(read_journal(ledger), 3)
     return "".join(f"\n  {row['path']}: {row['reason']}" for row in rows)
 
 
@@ -311,5 +313,12 @@ def _fingerprint(units: list[Unit], tokenizer: Tokenizer) -> str:
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
-        os.fsync(file.fileno())
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fsync(path: Path) -> None:
+    if path.is_dir():
+        fsync_directory(path)
+    else:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())

@@ -103,6 +103,13 @@ class TokenStream:
             start, count = start + len(part), count - len(part)
         return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.int64), *parts])
 
+    def sample(self, tokens: int) -> np.ndarray:
+        """(n,) int64: evenly spaced documents, each with its end-of-text token, `tokens` in all or a little less."""
+        stride = max(1, -(-len(self) // tokens))
+        ends = self.document_ends
+        chosen = [np.append(self.document(n), self.read(int(ends[n]) - 1, 1)) for n in range(0, len(ends), stride)]
+        return np.concatenate([np.empty(0, np.int64), *chosen])[:tokens]
+
     def document(self, number: int) -> np.ndarray:
         """(n,) int64: the tokens of one document, without its end-of-text token."""
         start = int(self.document_ends[number - 1]) if number else 0

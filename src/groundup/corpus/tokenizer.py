@@ -5,6 +5,7 @@ normalizer, so every string round-trips (design.md, decision 4).
 """
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,9 @@ from tokenizers import Tokenizer as Backend
 
 from groundup.cores import usable_cores
 from groundup.errors import UserError
+
+# the tokenizers library takes every core unless it is told, once, before its first use
+os.environ.setdefault("RAYON_NUM_THREADS", str(usable_cores()))
 
 END_OF_TEXT = "<|endoftext|>"
 QWEN2_SPLIT = (
@@ -31,7 +35,7 @@ class Tokenizer:
     """A byte-level tokenizer; `<|endoftext|>` is its only special token, and text that spells it stays text."""
 
     def __init__(self, backend: Backend) -> None:
-        # the spelling of a special token inside a document is text, never the token (fault 34)
+        # the spelling of a special token inside a document is text, never the token
         backend.encode_special_tokens = True
         self._backend = backend
         eos = backend.token_to_id(END_OF_TEXT)

@@ -5,6 +5,7 @@ Probes record what it would say next.
 
 from groundup.evaluation.baselines import gzip_bits_per_byte, token_baselines
 from groundup.evaluation.probes import choose_prompts, few_shot_prompt, probe
+from groundup.evaluation.reference import reference_models
 from groundup.evaluation.scores import Scores
 from groundup.evaluation.windows import Windows, score
 
@@ -15,6 +16,7 @@ __all__ = [
     "few_shot_prompt",
     "gzip_bits_per_byte",
     "probe",
+    "reference_models",
     "score",
     "token_baselines",
 ]

@@ -89,7 +89,10 @@ def _device(wanted: str) -> torch.device:
     if wanted == "auto":
         wanted = next(name for name in ("cuda", "mps", "cpu") if there[name])
     if not there[wanted]:
-        raise UserError(f"device.device = {wanted!r}: this machine has none", fix="use --set device.device=auto")
+        raise UserError(
+            f"device.device = {wanted!r}: this machine has none",
+            fix="use --set device.device=auto",
+        )
     return torch.device(wanted)
 
 

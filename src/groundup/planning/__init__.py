@@ -1,10 +1,11 @@
 """Corpus, machine and budget become sizes, rates and a schedule, each with its reason.
 
-`make_plan` fills what the user left open in the configuration; `calibrate` measures a step where a clock is to be met.
+`decide` settles a run before its first step; `make_plan` is the part of it that needs no clock.
 """
 
 from groundup.planning.calibrate import TRAINING_SHARE, Pace, calibrate, matrix_flops_per_second
-from groundup.planning.plan import DEFAULT_MINUTES, Plan, make_plan, shape_of
+from groundup.planning.decide import decide
+from groundup.planning.plan import DEFAULT_MINUTES, Plan, make_plan, plan_length, shape_of
 from groundup.planning.sizes import SHAPES, Size
 
 __all__ = [
@@ -15,7 +16,9 @@ __all__ = [
     "Plan",
     "Size",
     "calibrate",
+    "decide",
     "make_plan",
     "matrix_flops_per_second",
+    "plan_length",
     "shape_of",
 ]

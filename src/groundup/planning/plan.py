@@ -3,6 +3,8 @@
 Sources of the rules are named where they are applied; research and measurements behind them are in docs/decisions.md.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +49,9 @@ class Plan:
         }
 
 
-def make_plan(config: Config, corpus: Corpus, *, flops_per_second: float | None, seconds_left: float | None) -> Plan:
+def make_plan(
+    config: Config, corpus: Corpus, *, flops_per_second: float | None = None, seconds_left: float | None = None
+) -> Plan:
     """Decide everything `config` leaves open for `corpus`; `config` changes in place.
 
     With a time budget, `seconds_left` of training at `flops_per_second` choose the size and the first guess of the
@@ -65,7 +69,14 @@ def make_plan(config: Config, corpus: Corpus, *, flops_per_second: float | None,
     shape = _shape(config, size, corpus, notices)
     batch = _batches(config, size, stream, shape, notices)
     steps, minutes = _steps(config, shape, batch * shape.context, stream, flops_per_second, seconds_left)
-    epochs = steps * batch * shape.context / stream
+    return plan_length(config, corpus, steps, minutes, notices)
+
+
+def plan_length(config: Config, corpus: Corpus, steps: int, minutes: float | None, notices: Sequence[str] = ()) -> Plan:
+    """Decide, or decide anew, all that follows from the number of steps; `config` changes in place."""
+    notices = list(notices)
+    tokens = steps * (config.training.tokens_per_update or 0)
+    epochs = tokens / len(corpus.train)
     _recipe(config, steps, epochs)
     _cadence(config, steps)
     shape = shape_of(config, corpus)
@@ -79,17 +90,15 @@ def make_plan(config: Config, corpus: Corpus, *, flops_per_second: float | None,
     decisions = [
         {"key": key, "value": config.get(key), "reason": reason}
         for key, reason in config.origins.items()
-        if config.get(key) is not None and reason != "command line" and not reason.rpartition(":")[2].isdigit()
+        if key in config.planned
     ]
-    return Plan(shape, steps, steps * batch * shape.context, epochs, minutes, memory, decisions, notices)
+    return Plan(shape, steps, tokens, epochs, minutes, memory, decisions, notices)
 
 
 def shape_of(config: Config, corpus: Corpus) -> ModelShape:
     """The shape of a configuration in which every value is decided."""
     model = config.model
-    rows = (
-        -(-corpus.tokenizer.vocab_size // 64) * 64
-    )  # whole vectors in every matrix product; GGUF and vLLM like it too
+    rows = -(-corpus.tokenizer.vocab_size // 64) * 64  # whole vectors in every matrix product
     assert (
         model.layers
         and model.width
@@ -150,10 +159,10 @@ def _shape(config: Config, size: sizes.Size, corpus: Corpus, notices: list[str])
             # 128 from 768 wide on, 64 from 384, else 32 (nanochat's sweep); a divisor of the width
             if head_dim <= max(32, width // 6) and width % head_dim == 0:
                 break
-        config.decide("model.head_dim", head_dim, "64 from 384 wide on, 128 from 768, else 32")
+        config.decide("model.head_dim", head_dim, "64 from 384 wide on, 128 from 768, else 32; a divisor")
     assert head_dim
     heads = config.decide("model.heads", max(1, width // head_dim), "width / head size")
-    config.decide("model.kv_heads", heads, "below 100M weights sharing keys and values saves nothing that matters")
+    config.decide("model.kv_heads", heads, "one for each query head: sharing them saves cache memory and costs quality")
     config.decide(
         "model.ffn_width",
         -(-width * 8 // 3 // 64) * 64,
@@ -167,7 +176,7 @@ def _shape(config: Config, size: sizes.Size, corpus: Corpus, notices: list[str])
 
 def _batches(config: Config, size: sizes.Size, stream: int, shape: ModelShape, notices: list[str]) -> int:
     """Decide tokens per update and microbatch; return sequences per update."""
-    tokens, reason = size.tokens_per_update, "measured best per second near this size"
+    tokens, reason = size.tokens_per_update, "2,048 measured best at 128 wide; larger models afford larger updates"
     if tokens > stream:
         tokens, reason = (
             max(stream // shape.context, 1) * shape.context,
@@ -209,7 +218,7 @@ def _steps(
     if training.tokens:
         return -(-training.tokens // tokens_per_step), None
     assert training.epochs
-    return max(1, round(training.epochs * stream / tokens_per_step)), None
+    return math.ceil(training.epochs * stream / tokens_per_step), None
 
 
 def _recipe(config: Config, steps: int, epochs: float) -> None:
@@ -246,7 +255,7 @@ def _cadence(config: Config, steps: int) -> None:
     every = config.decide("evaluation.every", max(1, steps // 10), "about ten evaluations")
     config.decide("checkpoint.every", every, "with each evaluation")
     trained = steps * (config.training.tokens_per_update or 1)
-    config.decide("evaluation.tokens", max(16_384, trained // 64), "ten evaluations cost about a twentieth of training")
+    config.decide("evaluation.tokens", max(16_384, trained // 64), "a 64th of the training tokens, and at least 16,384")
 
 
 def _memory(shape: ModelShape, config: Config) -> int:

@@ -5,7 +5,7 @@ Everything a crash must not damage goes through this room.
 
 from groundup.runs.checkpoints import link_best, newest_good, prune, publish, published, verify
 from groundup.runs.files import fsync_directory, read_json, write_atomic
-from groundup.runs.journal import Journal, read_journal
+from groundup.runs.journal import Journal, read_entries, read_journal
 from groundup.runs.layout import Run, find_checkpoint
 from groundup.runs.lock import locked
 from groundup.runs.signals import StopRequest, stop_on_signals
@@ -22,6 +22,7 @@ __all__ = [
     "prune",
     "publish",
     "published",
+    "read_entries",
     "read_journal",
     "read_json",
     "stop_on_signals",

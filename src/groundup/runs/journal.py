@@ -49,6 +49,11 @@ def _ends_torn(path: Path) -> bool:
         return file.read() != b"\n"
 
 
+def read_entries(run: Path) -> list[dict[str, Any]]:
+    """The entries of a run's metrics.jsonl, without the lines that tell of events."""
+    return [row for row in read_journal(run / "metrics.jsonl") if "event" not in row]
+
+
 def read_journal(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a journal, which may be growing: an unfinished last line is left out; a missing file has no rows."""
     try:

@@ -1,4 +1,4 @@
-"""Stopping when asked: the first signal sets a flag that long work polls, the second quits at once."""
+"""Stopping when asked: a signal sets a flag that long work polls; a second Ctrl-C quits at once."""
 
 import os
 import signal
@@ -39,7 +39,8 @@ def stop_on_signals() -> Iterator[StopRequest]:
             os._exit(EXIT_STOPPED)  # the last published checkpoint is intact, whatever was under way
         request.name = request.name or signal.Signals(number).name
 
-    before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    heeded = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # `nohup` means it
+    before = {number: signal.signal(number, handle) for number in heeded}
     try:
         yield request
     finally:

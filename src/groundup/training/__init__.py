@@ -3,6 +3,7 @@
 It emits events and knows no screen.
 """
 
+from groundup.training.build import build_batches, build_model, build_optimizers
 from groundup.training.checkpoint import restore
 from groundup.training.horizon import Horizon
 from groundup.training.loop import SCALE_START, Job, fit, loss_sums
@@ -19,7 +20,10 @@ __all__ = [
     "Optimizers",
     "State",
     "Sums",
+    "build_batches",
+    "build_model",
     "build_optimizer",
+    "build_optimizers",
     "clip_gradients",
     "fit",
     "loss_sums",

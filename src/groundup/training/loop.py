@@ -186,8 +186,10 @@ def _log(job: Job, state: State, validation: Scores | None, pace: "_Pace") -> No
     """Make the entry of this step: the mean over every microbatch since the entry before."""
     if state.step == 0:  # nothing was learned from yet: what the untrained model makes of the first batch
         inputs, targets = job.batches.at(0)
+        job.model.eval()  # dropout would draw, and nothing here names the draw
         with torch.no_grad(), job.compute.autocast():
             nll, correct = loss_sums(job.model, inputs.to(job.compute.device), targets.to(job.compute.device))
+        job.model.train()
         scored = targets[targets != IGNORE]
         window = Sums(nll.item(), int(correct), len(scored), int(job.byte_lengths[scored].sum()))
     else:

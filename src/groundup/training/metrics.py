@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from groundup.runs import Journal, read_journal, write_atomic
+from groundup.runs import Journal, read_entries, write_atomic
 
 REWRITE_SECONDS = 1.0  # training_metrics.json is rewritten whole: not more often than this between evaluations
 
@@ -26,7 +26,7 @@ class Metrics:
         """Go back to what stood when the checkpoint of `step` was published: all that follows is made again."""
         for journal in self._figures.values():
             journal.cut(step)
-        self._entries = [row for row in read_journal(self._run / "metrics.jsonl") if "event" not in row]
+        self._entries = read_entries(self._run)
 
     def entry(self, entry: Mapping[str, Any]) -> None:
         """Add an entry to metrics.jsonl and training_metrics.json."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from groundup.errors import UserError
 from groundup.events import Listener, nobody
 from groundup.runs import Run
+from groundup.verbs.request import PathLike
 from groundup.verbs.train import train
 
 PACKAGES = (
@@ -38,7 +39,7 @@ PROMPTS = (
 
 def demo(
     *,
-    out: Path = Path("demo-run"),
+    out: PathLike = "demo-run",
     minutes: float = 4.0,
     listen: Listener = nobody,
     started: float | None = None,
@@ -48,6 +49,7 @@ def demo(
     Raises UserError where the example library is missing, and as `train` does.
     """
     began = time.monotonic() if started is None else started
+    out = Path(out)
     here = Path(__file__).resolve()
     places = (here.parents[1] / "library", here.parents[3] / "examples" / "library")  # installed; in a clone
     library = next((place for place in places if place.is_dir()), None)

@@ -1,6 +1,5 @@
 """`evaluate`: how well a trained model predicts text, beside models that it must beat."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,24 +10,25 @@ from groundup.config import Config
 from groundup.corpus import Corpus, Tokenizer
 from groundup.documents import Document, read_documents
 from groundup.errors import UserError
-from groundup.evaluation import Windows, score
-from groundup.events import Listener, Phase, nobody
+from groundup.evaluation import Windows, reference_models, score
+from groundup.events import Listener, Notice, Phase, nobody
 from groundup.model import load_model
 from groundup.parallel import decide_compute
 from groundup.runs import Run, find_checkpoint, stop_on_signals
-from groundup.verbs.fitting import baselines
+from groundup.verbs.request import PathLike, Paths, as_paths
 
 
-def evaluate(run: Path, paths: Sequence[Path] = (), *, listen: Listener = nobody) -> dict[str, Any]:
+def evaluate(run: PathLike, paths: Paths = (), *, listen: Listener = nobody) -> dict[str, Any]:
     """Score the best checkpoint of `run` on every token of the files at `paths`, or of its validation split.
 
     Returns `loss` (nats per token), `perplexity`, `accuracy`, `bits_per_byte`, `tokens`, `bytes`, and `baselines`
     counted on the run's training text. Files are scored exactly as `read` prints them, without deduplication.
     Raises UserError when the run has no checkpoint or there is no text to score.
     """
+    run, given = Path(run), as_paths(paths)
     checkpoint = find_checkpoint(run)
     home = checkpoint.parent if (checkpoint.parent / "run.json").is_file() else None
-    if home is None and not paths:
+    if home is None and not given:
         raise UserError(
             "a checkpoint outside its run has no validation split",
             where=run,
@@ -43,9 +43,14 @@ def evaluate(run: Path, paths: Sequence[Path] = (), *, listen: Listener = nobody
     model = load_model(checkpoint, compute.device)
     model.attention = compute.attention
     corpus = Corpus(opened.corpus) if opened else None
-    if paths:
+    if given:
         listen(Phase("reading"))
-        texts = [item.text for item in read_documents(paths) if isinstance(item, Document)]
+        texts = []
+        for item in read_documents(given, ocr=config.data.ocr):
+            if isinstance(item, Document):
+                texts.append(item.text)
+            elif item.status == "failed":
+                listen(Notice(f"{item.path}: {item.reason}", "warning"))
         documents = [ids for ids in tokenizer.encode_batch(texts) if len(ids)]
     else:
         assert corpus is not None
@@ -53,9 +58,9 @@ def evaluate(run: Path, paths: Sequence[Path] = (), *, listen: Listener = nobody
     if not documents:
         raise UserError(
             "there is no text to score",
-            where=", ".join(str(path) for path in paths) or run,
+            where=", ".join(str(path) for path in given) or run,
             fix="give files with text"
-            if paths
+            if given
             else "the run held nothing out: give files, groundup evaluate RUN PATH...",
         )
     windows = Windows.of(documents, model.shape.context)
@@ -71,8 +76,8 @@ def evaluate(run: Path, paths: Sequence[Path] = (), *, listen: Listener = nobody
         )
     return {
         **asdict(scores),
-        "source": [str(path) for path in paths] or "validation split",
+        "source": [str(path) for path in given] or "validation split",
         "checkpoint": str(checkpoint),
         "context": model.shape.context,
-        "baselines": baselines(corpus, documents) if corpus and corpus.path.is_dir() else {},
+        "baselines": reference_models(corpus, documents) if corpus and corpus.path.is_dir() else {},
     }

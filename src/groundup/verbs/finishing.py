@@ -16,13 +16,13 @@ from groundup.insight import read_curve
 from groundup.model import load_model
 from groundup.parallel import decide_compute, peak_memory_bytes
 from groundup.reporting import draw_loss_by_epoch, draw_training_curve, write_report
-from groundup.runs import Run, find_checkpoint, read_journal
+from groundup.runs import Run, find_checkpoint, read_entries
 
 
 def finish(run: Run, corpus: Corpus, reason: str, *, listen: Listener, poll: Callable[[], None], began: float) -> None:
     """Complete a run whose training ended for `reason`. Raises UserError when its numbers were not finite."""
     listen(Phase("evaluating the best checkpoint"))
-    entries = [row for row in read_journal(run.path / "metrics.jsonl") if "event" not in row]
+    entries = read_entries(run.path)
     best = find_checkpoint(run.path)
     final = _score_all(run, corpus, poll) if len(corpus.validation) else None
     evaluated = [entry for entry in entries if entry["val_loss"] is not None]
@@ -49,7 +49,7 @@ def finish(run: Run, corpus: Corpus, reason: str, *, listen: Listener, poll: Cal
             "memory_bytes": peak_memory_bytes(),
             "reading_seconds": run.info.get("reading_seconds"),
             "training_seconds": run.info.get("training_seconds"),
-            "tokens_per_second": round(last["tokens"] / max(run.info.get("training_seconds") or 0.0, 1e-3)),
+            "tokens_per_second": run.info.get("tokens_per_second"),
         },
     )
     listen(Phase("reporting"))
@@ -57,11 +57,16 @@ def finish(run: Run, corpus: Corpus, reason: str, *, listen: Listener, poll: Cal
     write_report(run.path)
     run.update(reported=True)  # a run killed before this is finished by `resume`
     if reason == "not finite":
-        raise UserError(
-            "training stopped: the loss or its gradient was not finite, many steps in a row",
-            where=run.path / "metrics.jsonl",
-            fix="begin again with a lower --set optimizer.learning_rate; the best checkpoint is intact",
-        )
+        raise not_finite(run)
+
+
+def not_finite(run: Run) -> UserError:
+    """The error of a run that ended in numbers that are not finite."""
+    return UserError(
+        "training stopped: the loss or its gradient was not finite, many steps in a row",
+        where=run.path / "metrics.jsonl",
+        fix="begin again with a lower --set optimizer.learning_rate; the best checkpoint is intact",
+    )
 
 
 def draw(run: Run, entries: list[Mapping[str, Any]] | list[dict[str, Any]]) -> None:

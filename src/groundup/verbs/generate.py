@@ -10,11 +10,12 @@ from groundup.inference import Generation, SamplingSettings
 from groundup.model import Transformer, load_model
 from groundup.parallel import decide_compute
 from groundup.runs import find_checkpoint
+from groundup.verbs.request import PathLike
 
 
 def generate(
-    run: Path,
-    prompts: Sequence[str],
+    run: PathLike,
+    prompts: str | Sequence[str],
     settings: SamplingSettings | None = None,
     *,
     n: int = 1,
@@ -26,19 +27,20 @@ def generate(
     `on_text(index, piece)` is called as text becomes certain. Raises UserError for bad settings or no checkpoint.
     """
     model, tokenizer = load(run)
+    prompts = [prompts] if isinstance(prompts, str) else prompts
     return inference.generate(
         model, tokenizer, prompts, settings or SamplingSettings(), n=n, use_cache=use_cache, on_text=on_text
     )
 
 
-def chat(run: Path, settings: SamplingSettings | None = None) -> None:
+def chat(run: PathLike, settings: SamplingSettings | None = None) -> None:
     """Talk with the best checkpoint of `run` in the terminal, until /exit or the end of input."""
     model, tokenizer = load(run)
     inference.chat(model, tokenizer, settings or SamplingSettings())
 
 
-def load(run: Path) -> tuple[Transformer, Tokenizer]:
+def load(run: PathLike) -> tuple[Transformer, Tokenizer]:
     """The model, ready to write, and the tokenizer of a run's best checkpoint or of a checkpoint directory."""
-    checkpoint = find_checkpoint(run)
+    checkpoint = find_checkpoint(Path(run))
     compute = decide_compute(Config())
     return load_model(checkpoint, compute.device), Tokenizer.load(checkpoint / "tokenizer.json")

@@ -2,27 +2,27 @@
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from groundup.config import load_config
 from groundup.corpus import Corpus, is_corpus, prepare_corpus
 from groundup.events import Listener, nobody
 from groundup.parallel import decide_compute
-from groundup.planning import DEFAULT_MINUTES, TRAINING_SHARE, Plan, make_plan, matrix_flops_per_second
+from groundup.planning import TRAINING_SHARE, Plan, make_plan, matrix_flops_per_second
 from groundup.runs import stop_on_signals
+from groundup.verbs.request import PathLike, Paths, adopt_corpus, as_paths, configure
 
 
 def plan(
-    paths: Sequence[Path],
+    paths: Paths,
     *,
     minutes: float | None = None,
     steps: int | None = None,
     epochs: float | None = None,
     tokens: int | None = None,
     size: str | None = None,
-    config: Path | None = None,
+    config: PathLike | None = None,
     settings: Mapping[str, Any] | None = None,
     listen: Listener = nobody,
 ) -> tuple[Plan, dict[str, Any]]:
@@ -32,26 +32,20 @@ def plan(
     estimate from the speed of this machine's matrix products. Raises UserError as `train` does.
     """
     began = time.monotonic()
-    budget = {"minutes": minutes, "steps": steps, "epochs": epochs, "tokens": tokens}
-    overrides = {f"training.{name}": value for name, value in budget.items() if value is not None}
-    overrides |= {"size": size} if size else {}
-    resolved = load_config(config, {**(settings or {}), **overrides})
-    if not any(getattr(resolved.training, name) for name in budget):
-        resolved.training.minutes = DEFAULT_MINUTES
-        resolved.origins["training.minutes"] = "no budget was given"
+    given = as_paths(paths)
+    resolved = configure(
+        config, settings, size, {"minutes": minutes, "steps": steps, "epochs": epochs, "tokens": tokens}
+    )
     with tempfile.TemporaryDirectory(prefix="groundup-plan-") as scratch, stop_on_signals() as stop:
-        if len(paths) == 1 and is_corpus(paths[0]):
-            corpus = Corpus(paths[0])
-            resolved.data.tokenizer, resolved.data.vocab_size = (
-                corpus.manifest["tokenizer"],
-                corpus.manifest["vocab_size"],
-            )
+        if len(given) == 1 and is_corpus(given[0]):
+            corpus = Corpus(given[0])
+            adopt_corpus(resolved, corpus)
         else:
-            corpus = prepare_corpus(paths, Path(scratch) / "corpus", resolved, listen=listen, poll=stop.poll)
+            corpus = prepare_corpus(given, Path(scratch) / "corpus", resolved, listen=listen, poll=stop.poll)
         compute = decide_compute(resolved)
         speed = matrix_flops_per_second(compute) * TRAINING_SHARE
         left = resolved.training.minutes * 60 - (time.monotonic() - began) if resolved.training.minutes else None
         made = make_plan(resolved, corpus, flops_per_second=speed if left is not None else None, seconds_left=left)
         minutes = made.minutes or made.tokens * made.shape.flops_per_token() / speed / 60
-        facts = {key: value for key, value in corpus.manifest.items() if key not in ("version", "shards")}
+        facts = {key: value for key, value in corpus.manifest.items() if key not in ("version", "shards", "settings")}
     return made, facts | {"estimated_minutes": round(minutes, 2)}

@@ -1,7 +1,7 @@
 """`read` and `prepare`: what is in the documents, and a corpus made of them once for many runs."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,19 @@ from groundup.documents import Document, FileRecord, read_documents
 from groundup.errors import UserError
 from groundup.events import Listener, nobody
 from groundup.runs import stop_on_signals
+from groundup.verbs.request import PathLike, Paths, as_paths
 
 
-def read(paths: Sequence[Path], *, ocr: bool = True) -> Iterator[Document | FileRecord]:
+def read(paths: Paths, *, ocr: bool = True) -> Iterator[Document | FileRecord]:
     """The text that training would see of each file: its documents, then its row of the ledger."""
-    return read_documents(paths, ocr=ocr)
+    return read_documents(as_paths(paths), ocr=ocr)
 
 
 def prepare(
-    paths: Sequence[Path],
+    paths: Paths,
     *,
-    out: Path,
-    config: Path | None = None,
+    out: PathLike,
+    config: PathLike | None = None,
     settings: Mapping[str, Any] | None = None,
     listen: Listener = nobody,
 ) -> Corpus:
@@ -30,7 +31,8 @@ def prepare(
 
     Raises UserError when `out` exists or nothing can be read.
     """
-    resolved = load_config(config, settings)
+    resolved = load_config(Path(config) if config else None, settings)
+    given, out = as_paths(paths), Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError("exists already", where=out, fix="give another --out, or remove it")
     try:
@@ -38,7 +40,7 @@ def prepare(
         if out.exists():
             out.rmdir()
         with stop_on_signals() as stop:
-            return prepare_corpus(paths, out, resolved, listen=listen, poll=stop.poll)
+            return prepare_corpus(given, out, resolved, listen=listen, poll=stop.poll)
     except OSError as error:
         free = shutil.disk_usage(out.parent if out.parent.exists() else Path.cwd()).free
         raise UserError(

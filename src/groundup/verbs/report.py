@@ -1,30 +1,31 @@
 """`report` and `compare`: a run's pictures and page made again, and several runs beside each other."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from groundup.errors import UserError
 from groundup.reporting import draw_comparison, write_report
-from groundup.runs import Run, read_journal
+from groundup.runs import Run, read_entries
 from groundup.verbs.finishing import draw
+from groundup.verbs.request import PathLike, Paths, as_paths
 
 
-def report(run: Path) -> Run:
+def report(run: PathLike) -> Run:
     """Write training_curve.png, loss_by_epoch.png and report.html of a run, which may still be training, again."""
-    opened = Run.open(run)
+    opened = Run.open(Path(run))
     entries = _entries(opened)
     draw(opened, entries)
     write_report(opened.path)
     return opened
 
 
-def compare(runs: Sequence[Path], *, picture: Path) -> dict[str, Any]:
+def compare(runs: Paths, *, picture: PathLike) -> dict[str, Any]:
     """Settings that differ and final figures of two or more runs; their curves are drawn into `picture`.
 
     Returns `settings` (key -> value in each run), `runs` (figures of each), `note` and `picture`.
     Raises UserError for fewer than two runs, and for one that has not trained yet.
     """
+    runs, picture = as_paths(runs), Path(picture)
     if len({path.resolve() for path in runs}) < max(2, len(runs)):
         raise UserError("comparing needs two different runs or more", fix="groundup compare RUN RUN...")
     opened = [Run.open(path) for path in runs]
@@ -55,7 +56,7 @@ def compare(runs: Sequence[Path], *, picture: Path) -> dict[str, Any]:
 
 
 def _entries(run: Run) -> list[dict[str, Any]]:
-    entries = [row for row in read_journal(run.path / "metrics.jsonl") if "event" not in row]
+    entries = read_entries(run.path)
     if not entries:
         raise UserError("the run has no figures yet", where=run.path, fix=f"`groundup resume {run.path}` continues it")
     return entries

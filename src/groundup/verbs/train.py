@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -19,14 +20,13 @@ from groundup.events import Event, Listener, Logged, Notice, nobody
 from groundup.planning import DEFAULT_MINUTES
 from groundup.reporting import ProgressLog, plain_line
 from groundup.runs import Run, StopRequest
-from groundup.verbs.finishing import finish
+from groundup.verbs.finishing import finish, not_finite
 from groundup.verbs.fitting import train_model
-
-PathLike = str | os.PathLike[str]
+from groundup.verbs.request import PathLike, Paths, adopt_corpus, as_paths, configure
 
 
 def train(
-    paths: PathLike | Sequence[PathLike],
+    paths: Paths,
     *,
     out: PathLike = "checkpoints",
     minutes: float | None = None,
@@ -47,19 +47,11 @@ def train(
     Raises UserError for bad input and for a directory that holds anything else, Stopped when a signal came.
     """
     began = time.monotonic() if started is None else started
-    given = [Path(paths)] if isinstance(paths, str | os.PathLike) else [Path(path) for path in paths]
+    given = as_paths(paths)
     budget = {"minutes": minutes, "steps": steps, "epochs": epochs, "tokens": tokens}
-    overrides = {f"training.{name}": value for name, value in budget.items() if value is not None}
-    overrides |= {"size": size} if size else {}
-    resolved = load_config(Path(config) if config else None, {**(settings or {}), **overrides})
-    if not any(getattr(resolved.training, name) for name in budget):
-        resolved.training.minutes = DEFAULT_MINUTES
-        resolved.origins["training.minutes"] = "no budget was given: minutes, steps, tokens or epochs"
-        listen(
-            Notice(
-                f"no budget was given: training for {DEFAULT_MINUTES:g} minutes; --minutes, --steps or --epochs set one"
-            )
-        )
+    resolved = configure(config, settings, size, budget)
+    if "training.minutes" in resolved.planned:
+        listen(Notice(f"no budget was given: {DEFAULT_MINUTES:g} minutes; --minutes, --steps or --epochs set one"))
     if not given:
         raise UserError("no documents were given", fix="groundup train PATH...")
     for path in given:
@@ -68,6 +60,7 @@ def train(
     request = {
         "paths": [str(path.resolve()) for path in given],
         "settings": _plain(resolved.values()),
+        "origins": resolved.origins,
         "inputs": _fingerprint(given),
     }
     directory = Path(out)
@@ -84,7 +77,9 @@ def resume(run: PathLike, *, listen: Listener = nobody) -> Run:
     request = existing.info.get("request")
     if not isinstance(request, dict):
         raise UserError("holds no request to continue", where=existing.path / "run.json")
-    return _work(existing, load_config(None, request["settings"]), listen, time.monotonic())
+    config = load_config(None, request["settings"])
+    config.origins = dict(request["origins"])
+    return _work(existing, config, listen, time.monotonic())
 
 
 def _claim(directory: Path, request: dict[str, Any]) -> Run:
@@ -121,7 +116,7 @@ def _begun(directory: Path, request: dict[str, Any]) -> Run:
     """The run that is in `directory`, if `request` began it or it has not got past reading."""
     run = Run.open(directory)
     before = run.info.get("request") or {}
-    if before != request and not (directory / "corpus").exists():  # nothing to lose
+    if not (directory / "corpus").exists():  # nothing to lose
         with runs.locked(directory):
             run.update(command=_command(request, directory), request=request)
         return run
@@ -139,6 +134,8 @@ def _work(run: Run, config: Config, listen: Listener, began: float) -> Run:
     with runs.locked(run.path), runs.stop_on_signals() as stop:
         run = Run.open(run.path)
         if run.info.get("status") == "finished" and run.info.get("reported"):
+            if run.info.get("stop_reason") == "not finite":
+                raise not_finite(run)
             listen(Notice(f"the run is finished ({run.info.get('stop_reason')}); nothing to do: {run.path}"))
             return run
         log = ProgressLog(run.path / "progress.log")
@@ -158,6 +155,13 @@ def _work(run: Run, config: Config, listen: Listener, began: float) -> Run:
             spent = run.info.get("seconds_before", 0.0) + time.monotonic() - began
             run.update(status="stopped", stop_reason=str(stopped), seconds_before=round(spent, 2))
             raise Stopped(str(stopped), fix=f"`groundup resume {shlex.quote(str(run.path))}` continues it") from None
+        except OSError as error:
+            free = shutil.disk_usage(run.path).free
+            raise UserError(
+                f"the run could not be written: {error.strerror or error} ({free:,} bytes free)",
+                where=error.filename or run.path,
+                fix=f"make room on this disk; then `groundup resume {shlex.quote(str(run.path))}` continues it",
+            ) from error
         return run
 
 
@@ -167,15 +171,10 @@ def _corpus(run: Run, config: Config, listen: Listener, stop: StopRequest, began
     home = run.path / "corpus"
     if not (home / "manifest.json").is_file() and not (home / "reference.json").is_file():
         if len(paths) == 1 and is_corpus(paths[0]):
-            prepared = Corpus(paths[0]).manifest
-            if config.data.tokenizer not in (None, prepared["tokenizer"]):
-                raise UserError(
-                    f"data.tokenizer = {config.data.tokenizer!r}, but it was prepared with {prepared['tokenizer']!r}",
-                    where=paths[0],
-                    fix="leave the setting out, or prepare the corpus again with it",
-                )
+            prepared = Corpus(paths[0])
+            adopt_corpus(config, prepared)
             home.mkdir(exist_ok=True)
-            reference = {"path": str(paths[0]), "fingerprint": prepared["fingerprint"]}
+            reference = {"path": str(paths[0]), "fingerprint": prepared.manifest["fingerprint"]}
             runs.write_atomic(home / "reference.json", json.dumps(reference) + "\n")
         else:
             prepare_corpus(paths, home, config, listen=listen, poll=stop.poll)
@@ -188,11 +187,11 @@ def _corpus(run: Run, config: Config, listen: Listener, stop: StopRequest, began
             fix="restore it, or begin another run with another --out",
         )
     if "corpus" not in run.info:
-        facts = {key: value for key, value in manifest.items() if key not in ("version", "shards")}
+        facts = {key: value for key, value in manifest.items() if key not in ("version", "shards", "settings")}
         facts["bytes_per_token"] = round(manifest["train_bytes"] / max(manifest["train_tokens"], 1), 3)
         run.update(corpus=facts, reading_seconds=round(time.monotonic() - began, 2))
-    config.data.tokenizer = config.data.tokenizer or manifest["tokenizer"]
-    config.data.vocab_size = config.data.vocab_size or manifest["vocab_size"]
+    if config.data.tokenizer is None:  # it was prepared before this process
+        adopt_corpus(config, corpus)
     return corpus
 
 

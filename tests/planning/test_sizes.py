@@ -1,0 +1,41 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from groundup.planning import sizes
+
+
+def test_sizes_grow_in_every_respect():
+    weights = [size.block_parameters for size in sizes.SHAPES]
+    assert weights == sorted(set(weights))
+    for smaller, larger in zip(sizes.SHAPES, sizes.SHAPES[1:], strict=False):
+        assert larger.layers >= smaller.layers and larger.width >= smaller.width
+        assert larger.context >= smaller.context and larger.tokens_per_update >= smaller.tokens_per_update
+    for size in sizes.SHAPES:
+        assert size.tokens_per_update % size.context == 0
+
+
+def test_the_dial_turns_from_tiny_to_large():
+    assert list(sizes.DIAL) == ["tiny", "small", "medium", "large"]
+    weights = [size.block_parameters for size in sizes.DIAL.values()]
+    assert weights == sorted(set(weights))
+
+
+@given(st.floats(1, 1e24), st.integers(16, 10**12))
+def test_more_compute_or_more_text_never_asks_for_a_smaller_model(flops, tokens):
+    size, reason = sizes.for_compute(flops, tokens)
+    assert size in sizes.SHAPES and reason
+    assert sizes.for_compute(flops * 4, tokens)[0].block_parameters >= size.block_parameters
+    assert sizes.for_compute(flops, tokens * 4)[0].block_parameters >= size.block_parameters
+
+
+@given(st.integers(16, 10**12))
+def test_a_model_is_not_much_larger_than_its_corpus_supports(tokens):
+    for size, reason in (sizes.for_corpus(tokens), sizes.for_compute(1e30, tokens)):
+        assert size == sizes.SHAPES[0] or size.block_parameters <= 1.5 * sizes.WEIGHTS_PER_TOKEN * tokens
+        assert f"{tokens:,}" in reason
+    assert sizes.for_corpus(tokens)[0].block_parameters <= sizes.DIAL["small"].block_parameters
+
+
+def test_the_reason_names_what_was_the_limit():
+    assert "corpus" in sizes.for_compute(1e20, 10_000)[1]
+    assert "operations" in sizes.for_compute(1e12, 10**9)[1]
