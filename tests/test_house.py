@@ -16,7 +16,7 @@ ROOMS = [
     {"errors", "events", "seeds", "cores"},
     *({room} for room in ("config", "runs", "documents", "corpus", "model", "parallel", "evaluation", "inference")),
     *({room} for room in ("training", "planning", "insight", "reporting", "export", "serving", "studio")),
-    *({room} for room in ("verbs", "cli")),
+    *({room} for room in ("verbs", "cli", "__main__")),
 ]
 RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}
 LINES = 350
