@@ -8,7 +8,7 @@ BIN := .venv/bin
 STAMP := .venv/.groundup-installed
 RUN ?= demo-run
 
-.PHONY: env demo test slow lint format docs bench clean
+.PHONY: env demo test slow lint format docs clean
 
 env: $(STAMP)
 

@@ -314,7 +314,7 @@ def test_a_run_that_never_finished_reading_can_be_begun_with_other_settings(
             verbs.train(documents, out=out, steps=2, settings=tiny)
 
         assert in_child(before) == -9
-        assert [path.suffix for path in out.iterdir()] == [".tmp"]
+        assert {path.suffix for path in out.iterdir() if not path.name.startswith(".lock")} == {".tmp"}
     else:
         blank = tmp_path / "blank.txt"
         blank.write_text(" \n")

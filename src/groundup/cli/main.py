@@ -43,4 +43,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except MemoryError:
         print("groundup: out of memory\n  use a smaller --size, or --set training.microbatch=1", file=sys.stderr)
         sys.exit(EXIT_USER)
-

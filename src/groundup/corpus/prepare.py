@@ -219,7 +219,11 @@ def _tokenizer(
         kind, size, reason = "bpe", SMALLEST_BPE, "asked for, on a text that is small for it"
     kind = config.decide("data.tokenizer", kind, reason)
     if kind == "bytes":
-        config.decide("data.vocab_size", 257, "256 bytes and the end-of-text token")
+        if config.decide("data.vocab_size", 257, "256 bytes and the end-of-text token") != 257:
+            raise UserError(
+                f"data.vocab_size = {config.data.vocab_size}, but data.tokenizer = 'bytes' has 257 entries",
+                fix="leave data.vocab_size out, or use data.tokenizer=bpe",
+            )
         return Tokenizer.of_bytes()
     vocab_size = config.decide("data.vocab_size", size, reason)
     listen(Phase("learning the tokenizer", min(total, SAMPLE_BYTES), "bytes"))

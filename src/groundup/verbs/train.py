@@ -97,12 +97,16 @@ def _claim(directory: Path, request: dict[str, Any]) -> Run:
                 fix="give an empty or new --out",
             )
         run = Run(directory)
-        run.update(
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            status="preparing",
-            command=_command(request, directory),
-            request=request,
-        )
+        with runs.locked(directory):
+            if first := not (directory / "run.json").is_file():
+                run.update(
+                    created=datetime.now(UTC).isoformat(timespec="seconds"),
+                    status="preparing",
+                    command=_command(request, directory),
+                    request=request,
+                )
+        if not first:  # another process was, in the same moment
+            return _begun(directory, request)
     except (NotADirectoryError, FileExistsError):
         raise UserError("is not a directory", where=directory, fix="give another --out") from None
     except OSError as error:
