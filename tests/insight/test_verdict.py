@@ -96,10 +96,18 @@ def test_a_gap_below_half_a_nat_is_not_overfitting(gap):
     assert verdict.reading != "overfitting"
 
 
-def test_a_wide_gap_with_validation_still_falling_is_not_overfitting():
+def test_a_wide_gap_is_overfitting_and_says_that_validation_still_gains():
     train = learning(2.0, speed=200)
     verdict = read_curve(curve(train, lambda t: train(t) + 0.7 - 0.05 * t))
-    assert verdict.reading == "healthy"
+    assert verdict.reading == "overfitting"
+    assert "still gains" in verdict.evidence and "patience" not in verdict.advice
+
+
+def test_a_model_that_a_bigram_beats_is_underfitting():
+    entries = curve(learning(2.0, speed=200), learning(2.1, speed=200))
+    assert read_curve(entries, bigram=2.5).reading == "healthy"
+    verdict = read_curve(entries, bigram=1.9)
+    assert verdict.reading == "underfitting" and "bigram" in verdict.evidence
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05, 0.1])

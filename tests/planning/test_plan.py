@@ -193,7 +193,7 @@ def test_a_larger_size_needs_more_memory(corpus_of):
 
 def test_more_memory_than_there_is_free_is_a_notice(corpus_of):
     made, _ = plan(corpus_of(10**8), size="large", training__microbatch=10**6)
-    assert any("GB of memory" in notice and "microbatch" in notice for notice in made.notices)
+    assert any("GB of memory" in warning and "microbatch" in warning for warning in made.warnings)
 
 
 def test_one_microbatch_is_bounded_by_tokens_and_by_logits(corpus_of):

@@ -13,7 +13,7 @@ app = App(
 )
 app["--help"].group = app["--version"].group = "Options"
 
-Paths = Annotated[list[Path], Parameter(negative=(), consume_multiple=True, allow_leading_hyphen=False)]
+Paths = Annotated[list[str], Parameter(negative=(), consume_multiple=True, allow_leading_hyphen=False)]
 Sets = Annotated[
     list[str] | None,
     Parameter(

@@ -121,7 +121,7 @@ def plan(
             settings=settings(set_, arch),
             listen=listen,
         )
-    facts = {"plan": made.to_json(), "corpus": corpus, "notices": made.notices}
+    facts = {"plan": made.to_json(), "corpus": corpus, "notices": made.notices + made.warnings}
     print(as_json(facts) if json_ else describe_plan(facts))
 
 

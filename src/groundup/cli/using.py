@@ -31,12 +31,14 @@ def read(files: Paths, *, ocr: bool = True, json_: Json = False) -> None:
             sys.stdout.write(item.text if item.text.endswith("\n") else item.text + "\n")
         else:
             sys.stdout.flush()
-            print(f"{item.path}: {item.status} as {item.media_type} {item.reason}".rstrip(), file=sys.stderr)
+            kind = f" as {item.media_type}" if item.media_type else ""
+            why = f": {item.reason}" if item.reason else ""
+            print(f"{item.path}: {item.status}{kind}{why}", file=sys.stderr)
 
 
 @app.command
 def evaluate(
-    run: Path, paths: Annotated[list[Path] | None, Parameter(negative=())] = None, *, json_: Json = False
+    run: Path, paths: Annotated[list[str] | None, Parameter(negative=())] = None, *, json_: Json = False
 ) -> None:
     """Score a trained model on every token of files, or of its validation split, beside simple baselines.
 
@@ -118,6 +120,8 @@ def generate(
         sys.stdout.flush()
 
     texts = verbs.generate(run, prompts, settings, n=n, use_cache=cache, on_text=stream if single else None)
+    if any(0 in text.slid_at for text in texts):
+        print("groundup: a prompt is longer than the model's context: only its end was read", file=sys.stderr)
     if json_:
         rows = [{"prompt": prompts[i // n], **dataclasses.asdict(text)} for i, text in enumerate(texts)]
         print(as_json(rows))

@@ -118,7 +118,7 @@ def _validate(raw: dict[str, Any], origins: Mapping[str, str], file: Path | None
         where = (
             origin
             if origin not in ("", "command line")
-            else (f"{file}:{_line(text, key)}" if file and not origin else "--set")
+            else (f"{file}:{_line(text, key)}" if file and not origin else _option(key))
         )
         if problem["type"] == "unexpected_keyword_argument":
             raise UserError(f"unknown setting '{key}'", where=where, fix=_suggest(key)) from None
@@ -128,6 +128,11 @@ def _validate(raw: dict[str, Any], origins: Mapping[str, str], file: Path | None
         raise UserError(
             f"{key} = {given}: {message}", where=where, fix="docs/configuration.md lists every setting"
         ) from None
+
+
+def _option(key: str) -> str:
+    """The option of the command line that sets `key`."""
+    return f"--{key.rpartition('.')[2]}" if key in (*BUDGETS, "size") else "--set"
 
 
 def _suggest(key: str) -> str:

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -98,15 +98,17 @@ class _Spool:
     def __len__(self) -> int:
         return len(self.sizes)
 
-    def add(self, document: Document) -> None:
+    def add(self, document: Document) -> bool:
+        """Keep a document, unless its text is here already; whether it was kept."""
         name = digest(document.text)
         if name in self._seen:
             self.duplicates += 1
-            return
+            return False
         self._seen.add(name)
         self.digests.append(name)
         self.sizes.append(len(document.text.encode()))
         self._file.write(json.dumps(asdict(document), ensure_ascii=False).encode() + b"\n")
+        return True
 
     def __iter__(self) -> Iterator[Document]:
         self._file.seek(0)
@@ -130,7 +132,7 @@ def _read(
     total = sum(1 for _ in find_files(paths))
     listen(Phase("reading", total, "files"))
     totals = {"read": 0, "skipped": 0, "failed": 0}
-    done = 0
+    done = repeated = 0
     # closed at once when `poll` raises: an exception that is kept would keep the reader processes, too
     with (
         ledger.open("w", encoding="utf-8") as file,
@@ -139,8 +141,12 @@ def _read(
         for item in items:
             poll()
             if isinstance(item, Document):
-                spool.add(item)
+                repeated += not spool.add(item)
                 continue
+            if repeated:  # the documents of a file come before its record
+                again = f"{repeated} of {item.documents} documents repeat earlier ones and were left out"
+                item = replace(item, reason="; ".join(filter(None, [item.reason, again])))
+                repeated = 0
             _write_row(file, asdict(item))
             totals[item.status] += 1
             done += "!/" not in item.path  # members of archives are no files of their own
@@ -177,21 +183,28 @@ def _split(spool: _Spool, config: Config) -> tuple[list[Unit], list[str]]:
             Unit(n, 0, -1, size, name) for n, (size, name) in enumerate(zip(spool.sizes, spool.digests, strict=True))
         ]
     else:
-        seen, cut_documents = set(), 0
+        seen, cut_documents, cut_blocks, repeated = set(), 0, 0, 0
         for number, document in enumerate(spool):
             # the size is in bytes, and `cut` counts characters: three bytes each in many scripts
             blocks = cut(document.text, max(1, size * len(document.text) // max(1, spool.sizes[number])))
             cut_documents += len(blocks) > 1
+            cut_blocks += len(blocks) if len(blocks) > 1 else 0
             for start, end in blocks:
                 text = document.text[start:end]
                 name = digest(text)
-                if text.strip() and name not in seen:
+                if not text.strip():
+                    continue
+                if name in seen:
+                    repeated += end - start
+                else:
                     seen.add(name)
                     units.append(Unit(number, start, end, len(text.encode()), name))
         notes.append(
-            f"few or uneven documents: {cut_documents} of {len(spool)} were cut into {len(units)} blocks of about"
+            f"few or uneven documents: {cut_documents} of {len(spool)} were cut into {cut_blocks} blocks of about"
             f" {size:,} bytes at paragraph ends, and whole blocks are held out for validation"
         )
+        if repeated:
+            notes.append(f"blocks that repeat others word for word were left out: {repeated:,} characters")
     hold_out(units, share, config.training.seed)
     if share and not any(unit.held_out for unit in units):
         notes.append("the text is too short to hold any of it out: there is no validation")

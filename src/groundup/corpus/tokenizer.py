@@ -28,6 +28,7 @@ QWEN2_SPLIT = (
 )
 SAMPLE_BYTES = 10_000_000
 BYTES_PER_MINUTE = 5_000_000  # of text that a small model learns from on two cores: 20 to 45 thousand tokens a second
+LONGEST_TOKEN = 32  # characters: rows of dashes or base64 must not fill the vocabulary
 PIECE = 65_536  # characters encoded at once: bounds memory on documents of one line
 
 
@@ -57,6 +58,7 @@ class Tokenizer:
             vocab_size=vocab_size,
             special_tokens=[AddedToken(END_OF_TEXT, special=True)],
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            max_token_length=LONGEST_TOKEN,
             show_progress=False,
         )
         backend.train_from_iterator(texts, trainer)

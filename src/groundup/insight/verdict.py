@@ -22,8 +22,10 @@ class Verdict:
     advice: str
 
 
-def read_curve(entries: Sequence[Mapping[str, Any]]) -> Verdict:
+def read_curve(entries: Sequence[Mapping[str, Any]], bigram: float | None = None) -> Verdict:
     """Read the entries of metrics.jsonl (losses in nats per token); lines with a key "event" are passed over.
+
+    `bigram` is the loss of a bigram model on the same validation text, where it is known.
 
     The rules, the first that holds decides. "Noise" is the spread of a loss around the line through its
     neighbors; a final loss is the mean of the last tenth of the entries (5 at most); the *end* of a run is
@@ -35,10 +37,10 @@ def read_curve(entries: Sequence[Mapping[str, Any]]) -> Verdict:
     3. oscillating: the noise of the training loss is above 0.25 nats, or three or more spikes stand out by
        0.5 nats and six times the noise, or validation (five evaluations or more) zigzags by more than 0.1.
     4. no validation: no validation loss was measured (training alone cannot show overfitting).
-    5. overfitting: validation stands more than 0.5 nats above training, and is past its best, or has stood
-       still over the last 40% of the steps while training still fell by 0.3.
+    5. overfitting: validation stands more than 0.5 nats above training; the evidence says whether it is past its best.
     6. too slow: less than a tenth of the initial loss is gone.
-    7. underfitting: the end brought more than 5% of all the fall so far, and more than 0.1 nats.
+    7. underfitting: the end brought more than 5% of all the fall so far, and more than 0.1 nats; or the best
+       validation loss is still above that of the bigram model.
     8. plateau: the last 40% of the steps improved validation by less than 0.01 nats (its noise, up to 0.03).
     9. healthy: none of the above.
     """
@@ -54,7 +56,7 @@ def read_curve(entries: Sequence[Mapping[str, Any]]) -> Verdict:
         or _no_validation(train, val)
         or _overfitting(train, val)
         or _too_slow(train, val, peak)
-        or _underfitting(train, val)
+        or _underfitting(train, val, bigram)
         or _plateau(train, val)
         or _healthy(train, val)
     )
@@ -121,17 +123,20 @@ def _overfitting(train: Points, val: Points) -> Verdict | None:
     rise = val[-1][1] - best
     past_best = rise > max(0.01, min(2 * _noise(val[len(val) // 2 :]), 0.1))
     stuck = len(val) >= 3 and _gain(val, 0.4) < 0.02 and _gain(train, 0.4) > 0.3
-    if gap <= _GAP or not (past_best or stuck):
+    if gap <= _GAP:
         return None
     evidence = (
         f"validation ({val[-1][1]:.2f}) stands {gap:.2f} nats above training ({_final(train):.2f}); "
         f"its best was {best:.2f} at step {best_step:,} of {train[-1][0]:,}"
     )
-    advice = (
-        "stop at the best: --set training.patience=5 (generation already uses the best checkpoint); "
-        "more documents help most; else a smaller --size, --set model.dropout=0.1 or "
-        "--set optimizer.weight_decay=0.2"
+    remedies = (
+        "more documents help most; else a smaller --size, --set model.dropout=0.1 or --set optimizer.weight_decay=0.2"
     )
+    if past_best or stuck:
+        advice = f"stop at the best: --set training.patience=5 (generation already uses it); {remedies}"
+    else:
+        evidence += ", so it still gains from what the model also learns by heart"
+        advice = remedies
     return Verdict("overfitting", evidence, advice)
 
 
@@ -147,7 +152,11 @@ def _too_slow(train: Points, val: Points, peak: float | None) -> Verdict | None:
     )
 
 
-def _underfitting(train: Points, val: Points) -> Verdict | None:
+def _underfitting(train: Points, val: Points, bigram: float | None) -> Verdict | None:
+    longer = "train longer: a larger --minutes or --steps; the same settings will still gain"
+    if bigram is not None and val and _best(val)[1] > bigram:
+        evidence = f"the best validation loss, {_best(val)[1]:.2f}, is above that of a bigram model, {bigram:.2f}"
+        return Verdict("underfitting", evidence, longer)
     curve = val if len(val) >= 4 else train
     fall, end = curve[0][1] - min(v for _, v in curve), _gain(curve, 0.2)
     if fall <= 0 or end <= max(0.1, 0.05 * fall):
@@ -161,7 +170,7 @@ def _underfitting(train: Points, val: Points) -> Verdict | None:
     return Verdict(
         "underfitting",
         evidence,
-        "train longer: a larger --minutes or --steps; the same settings will still gain",
+        longer,
     )
 
 
@@ -195,7 +204,7 @@ def _healthy(train: Points, val: Points) -> Verdict:
         return Verdict(
             "healthy",
             evidence,
-            "validation is much easier than training: look for repeated text in `groundup prepare`",
+            "validation is much easier than training: is there noise in the training text, or a large model.dropout?",
         )
     return Verdict("healthy", evidence, "nothing to repair; more documents and more --minutes lower the loss further")
 

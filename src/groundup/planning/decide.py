@@ -49,6 +49,8 @@ def decide(
 def _told(plan: Plan, listen: Listener) -> Plan:
     for notice in plan.notices:
         listen(Notice(notice))
+    for warning in plan.warnings:
+        listen(Notice(warning, "warning"))
     return plan
 
 

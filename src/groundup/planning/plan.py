@@ -17,6 +17,7 @@ from groundup.model import ModelShape
 from groundup.planning import sizes
 
 DEFAULT_MINUTES = 10.0
+MANY_EPOCHS = 100
 BASE_MEMORY = 450_000_000  # Python, torch, tokenizer and report libraries, measured
 MICROBATCH_TOKENS = 8_192  # on a CPU larger ones gain nothing (the matrix products are at their peak) and cost memory
 
@@ -34,6 +35,9 @@ class Plan:
     decisions: list[dict[str, Any]]
     """One row for each value that was planned: key, value, reason."""
     notices: list[str]
+    """What was shrunk to fit the corpus."""
+    warnings: list[str]
+    """What this length and size will cost more than expected."""
 
     def to_json(self) -> dict[str, Any]:
         """For run.json and `--json`."""
@@ -74,16 +78,20 @@ def make_plan(
 
 def plan_length(config: Config, corpus: Corpus, steps: int, minutes: float | None, notices: Sequence[str] = ()) -> Plan:
     """Decide, or decide anew, all that follows from the number of steps; `config` changes in place."""
-    notices = list(notices)
+    warnings: list[str] = []
     tokens = steps * (config.training.tokens_per_update or 0)
     epochs = tokens / len(corpus.train)
     _recipe(config, steps, epochs)
     _cadence(config, steps)
     shape = shape_of(config, corpus)
+    if epochs > MANY_EPOCHS:
+        warnings.append(
+            f"the text will be read {epochs:,.0f} times, if nothing stops it: more documents would help more"
+        )
     memory = _memory(shape, config)
     free = psutil.virtual_memory().available
     if memory > free:
-        notices.append(
+        warnings.append(
             f"about {memory / 1e9:.1f} GB of memory will be needed and {free / 1e9:.1f} GB are free:"
             " a smaller --size, or --set training.microbatch=1, needs less"
         )
@@ -92,7 +100,7 @@ def plan_length(config: Config, corpus: Corpus, steps: int, minutes: float | Non
         for key, reason in config.origins.items()
         if key in config.planned
     ]
-    return Plan(shape, steps, tokens, epochs, minutes, memory, decisions, notices)
+    return Plan(shape, steps, tokens, epochs, minutes, memory, decisions, list(notices), warnings)
 
 
 def shape_of(config: Config, corpus: Corpus) -> ModelShape:

@@ -34,10 +34,9 @@ SHAPES = (
 )
 DIAL = {"tiny": SHAPES[1], "small": SHAPES[3], "medium": SHAPES[5], "large": SHAPES[6]}
 
-# Fewer than the 12 (nanochat) to 20 (Hoffmann et al. 2022) tokens per weight of long runs: here the output head is
-# much of the work. In four minutes on 3.3 MB of Python's documentation and code, 0.8M weights at 6.6 tokens each came
-# to 1.23 bits per byte and 2.2M at 1.2 each to 1.34; one seed, no sweep yet.
-TOKENS_PER_WEIGHT = 6
+# nanochat's; Hoffmann et al. 2022 come to 20 for long runs. In four minutes on 3.3 MB of Python's documentation and
+# code 0.8M weights at 6.6 tokens each came to 1.23 bits per byte, 2.2M at 1.2 and 1.6 to 1.34 and 1.25; not swept yet.
+TOKENS_PER_WEIGHT = 12
 WEIGHTS_PER_TOKEN = 3  # beyond this a model memorizes a corpus faster than it learns from it
 
 

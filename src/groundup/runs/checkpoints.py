@@ -76,7 +76,7 @@ def publish(run: Path, step: int, write: Callable[[Path], None]) -> Path:
         raise UserError(
             f"the checkpoint of step {step} could not be saved: {error} ({needed:,} bytes written, {free:,} free)",
             where=run,
-            fix="make room on this disk, then `groundup resume` continues from the checkpoint before",
+            fix="make room on this disk, then `groundup resume` continues",
         ) from error
     return target
 

@@ -40,7 +40,7 @@ def finish(run: Run, corpus: Corpus, reason: str, *, listen: Listener, poll: Cal
             "val_loss": lowest["val_loss"] if lowest else None,
             "checkpoint": best.name,
         },
-        verdict=asdict(read_curve(entries)),
+        verdict=asdict(read_curve(entries, run.info["baselines"].get("bigram", {}).get("loss"))),
         actual={
             "steps": last["step"],
             "tokens": last["tokens"],

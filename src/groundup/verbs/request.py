@@ -15,8 +15,11 @@ Paths = PathLike | Sequence[PathLike]
 
 
 def as_paths(paths: Paths) -> list[Path]:
-    """One path or several, as Paths."""
-    return [Path(paths)] if isinstance(paths, str | os.PathLike) else [Path(path) for path in paths]
+    """One path or several, as Paths. Raises UserError for an empty one, as an unset shell variable gives it."""
+    several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    if "" in several:
+        raise UserError("an empty path was given", fix="check the shell variable; `.` is the current folder")
+    return [Path(path) for path in several]
 
 
 def configure(
