@@ -9,7 +9,7 @@ HEAD = """# Configuration
 
 Every setting, generated from the dataclasses in `src/groundup/config` by `make docs`. Give them in a TOML file
 (`--config FILE`; a run's own `config.toml` is one) or one by one (`--set section.key=value`), which wins over the file.
-*Planned* values are derived from the corpus, the machine and the budget; `groundup plan PATH` prints each with its reason,
+*Planned* values come from the corpus, the machine and the budget; `groundup plan PATH` prints each with its reason,
 and `config.toml` keeps who decided it as a comment.
 """
 
