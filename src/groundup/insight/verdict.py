@@ -34,10 +34,10 @@ def read_curve(entries: Sequence[Mapping[str, Any]], bigram: float | None = None
     1. diverging: the last loss is not a number, or training ends above its lowest level by more than
        0.5 nats and four times the noise.
     2. too short to tell: fewer than four entries with a training loss.
-    3. oscillating: the noise of the training loss is above 0.25 nats, or three or more spikes stand out by
+    3. overfitting: validation stands more than 0.5 nats above training; the evidence says whether it is past its best.
+    4. oscillating: the noise of the training loss is above 0.25 nats, or three or more spikes stand out by
        0.5 nats and six times the noise, or validation (five evaluations or more) zigzags by more than 0.1.
-    4. no validation: no validation loss was measured (training alone cannot show overfitting).
-    5. overfitting: validation stands more than 0.5 nats above training; the evidence says whether it is past its best.
+    5. no validation: no validation loss was measured (training alone cannot show overfitting).
     6. too slow: less than a tenth of the initial loss is gone.
     7. underfitting: the end brought more than 5% of all the fall so far, and more than 0.1 nats; or the best
        validation loss is still above that of the bigram model.
@@ -52,9 +52,9 @@ def read_curve(entries: Sequence[Mapping[str, Any]], bigram: float | None = None
     return (
         _diverging(rows, train, peak)
         or _too_short(train)
+        or _overfitting(train, val)
         or _oscillating(train, val, peak)
         or _no_validation(train, val)
-        or _overfitting(train, val)
         or _too_slow(train, val, peak)
         or _underfitting(train, val, bigram)
         or _plateau(train, val)
@@ -118,6 +118,8 @@ def _no_validation(train: Points, val: Points) -> Verdict | None:
 
 
 def _overfitting(train: Points, val: Points) -> Verdict | None:
+    if not val:
+        return None
     gap = val[-1][1] - _final(train)
     best_step, best = _best(val)
     rise = val[-1][1] - best

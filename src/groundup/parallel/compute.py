@@ -19,7 +19,6 @@ from groundup.errors import UserError
 from groundup.parallel.machine import computes_in_bfloat16
 
 MANUAL_ATTENTION_CONTEXT = 256
-COMPILE_FLOPS = 1e13  # a minute of eager training on two cores; compiling takes 20 s there and trains 1.9 times as fast
 
 
 @dataclass(frozen=True)
@@ -59,10 +58,10 @@ class Compute:
         }
 
 
-def decide_compute(config: Config, training_flops: float = 0.0) -> Compute:
+def decide_compute(config: Config, long_enough: bool = False) -> Compute:
     """Decide how to compute, and set torch's threads and deterministic algorithms accordingly.
 
-    `training_flops` is what the whole training will cost; 0 for inference. Raises UserError for a missing device.
+    `long_enough` says that training will earn back the time compiling takes. Raises UserError for a missing device.
     """
     notices: list[str] = []
     device = _device(config.device.device)
@@ -71,7 +70,7 @@ def decide_compute(config: Config, training_flops: float = 0.0) -> Compute:
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
-    compiled = config.device.compile == "on" or (config.device.compile == "auto" and training_flops >= COMPILE_FLOPS)
+    compiled = config.device.compile == "on" or (config.device.compile == "auto" and long_enough)
     if compiled and device.type == "cpu" and not (shutil.which("g++") or shutil.which("clang++")):
         notices.append(
             "torch.compile needs a C++ compiler and none was found: training runs eagerly, the same but slower"

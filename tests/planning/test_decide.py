@@ -1,0 +1,55 @@
+"""What is decided before the first step: compiling, and going on without it where it fails."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from groundup import verbs
+from groundup.config import load_config
+from groundup.corpus import Corpus
+from groundup.events import Event, Notice
+from groundup.planning import decide
+from groundup.runs import read_entries
+
+
+def decided(corpus_dir: Path, settings: dict[str, Any], heard: list[Event]) -> tuple[Any, Any]:
+    config = load_config(None, {**settings, "training.steps": 3})
+    plan, deadline = decide(config, Corpus(corpus_dir), began=0.0, listen=heard.append, poll=lambda: None)
+    assert deadline is None and plan.steps == 3
+    return config, plan
+
+
+def test_every_value_is_decided_and_has_its_reason(corpus_dir: Path, tiny: dict[str, Any]) -> None:
+    config, plan = decided(corpus_dir, tiny, [])
+    keys = {row["key"] for row in plan.decisions}
+    assert {"device.threads", "device.compile", "optimizer.learning_rate", "evaluation.every"} <= keys
+    assert all(row["reason"] and row["value"] == config.get(row["key"]) for row in plan.decisions)
+    assert not keys & set(tiny)
+
+
+def test_a_compiler_that_fails_costs_a_notice_and_not_the_run(
+    corpus_dir: Path, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("InvalidCxxCompiler: no compiler\nmore")
+
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr("groundup.planning.decide.calibrate", broken)
+    heard: list[Event] = []
+    config, _ = decided(corpus_dir, {**tiny, "device.compile": "on"}, heard)
+    assert config.device.compile == "off"
+    notices = [event.text for event in heard if isinstance(event, Notice) and event.level == "warning"]
+    assert any("torch.compile failed" in text and "InvalidCxxCompiler" in text for text in notices)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
+def test_a_compiled_run_learns_what_an_eager_one_does(corpus_dir: Path, tiny: dict[str, Any], tmp_path: Path) -> None:
+    losses = {}
+    for compiled in ("on", "off"):
+        settings = {**tiny, "device.compile": compiled, "device.precision": "float32"}
+        run = verbs.train(corpus_dir, out=tmp_path / compiled, steps=4, settings=settings)
+        assert run.info["compute"]["compiled"] is (compiled == "on")
+        losses[compiled] = [entry["train_loss"] for entry in read_entries(run.path)]
+    assert losses["on"] == pytest.approx(losses["off"], rel=1e-4)
