@@ -4,7 +4,7 @@
 """
 
 from groundup.planning.calibrate import TRAINING_SHARE, Pace, calibrate, matrix_flops_per_second
-from groundup.planning.decide import decide
+from groundup.planning.decisions import decide
 from groundup.planning.plan import DEFAULT_MINUTES, Plan, make_plan, plan_length, shape_of
 from groundup.planning.sizes import SHAPES, Size
 

@@ -24,7 +24,7 @@ def decided(corpus_dir: Path, settings: dict[str, Any], heard: list[Event]) -> t
 def test_every_value_is_decided_and_has_its_reason(corpus_dir: Path, tiny: dict[str, Any]) -> None:
     config, plan = decided(corpus_dir, tiny, [])
     keys = {row["key"] for row in plan.decisions}
-    assert {"device.threads", "device.compile", "optimizer.learning_rate", "evaluation.every"} <= keys
+    assert {"device.threads", "device.compile", "optimizer.learning_rate", "schedule.warmup"} <= keys
     assert all(row["reason"] and row["value"] == config.get(row["key"]) for row in plan.decisions)
     assert not keys & set(tiny)
 
@@ -36,7 +36,7 @@ def test_a_compiler_that_fails_costs_a_notice_and_not_the_run(
         raise RuntimeError("InvalidCxxCompiler: no compiler\nmore")
 
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr("groundup.planning.decide.calibrate", broken)
+    monkeypatch.setattr("groundup.planning.decisions.calibrate", broken)
     heard: list[Event] = []
     config, _ = decided(corpus_dir, {**tiny, "device.compile": "on"}, heard)
     assert config.device.compile == "off"
