@@ -2,11 +2,9 @@
 
 import os
 import sys
-import time
 from collections.abc import Sequence
 
-STARTED = time.monotonic()
-"""`--minutes` counts from here, before anything heavy is imported."""
+import groundup.cli.started  # noqa: F401 (before all else: it reads the clock)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from groundup.cli.app import Arch, Budget, Json, Paths, Sets, Size, app, as_json, settings, show_run
-from groundup.cli.main import STARTED
+from groundup.cli.started import STARTED
 
 
 @app.command
