@@ -108,3 +108,64 @@ def test_frames_beyond_the_limit_are_reported(tmp_path, read):
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
     _, (record,) = read(tmp_path, limits=Limits(image_frames=1))
     assert record.pages == 1 and "only 1 of 3 images" in record.reason
+
+
+STEPS = (
+    "Wash the apples in cold water and dry them.",
+    "Peel them and cut out the core.",
+    "Slice the apples into thin pieces.",
+    "Put the slices into a large bowl.",
+    "Add the sugar and the cinnamon.",
+    "Roll out the dough on a floured table.",
+    "Lay the slices upon the dough.",
+    "Bake the cake for forty minutes in the oven.",
+)
+
+
+def columns(*texts: list[str], starts=(100, 960)) -> Image.Image:
+    image = Image.new("L", (1800, 120 + 75 * max(map(len, texts))), "white")
+    draw = ImageDraw.Draw(image)
+    for left, lines in zip(starts, texts, strict=False):
+        for row, line in enumerate(lines):
+            draw.text((left, 60 + 75 * row), line, font=FONT, fill="black")
+    return image
+
+
+@pytest.mark.parametrize("turned", [0, 90, 180, 270])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [f"{number}. {step}" for number, step in enumerate(STEPS + STEPS, 1)],
+        [f"{'QA'[number % 2]}: {step}" for number, step in enumerate(STEPS)],
+        [f"Line {number}: {step}" for number, step in enumerate(STEPS, 1)],
+    ],
+    ids=["numbers", "questions", "lines"],
+)
+def test_labels_are_read_with_their_lines(lines, turned, error_rate):
+    if turned and len(lines) == len(STEPS):
+        lines = lines * 2  # Tesseract finds out how a page is turned from many words only
+    image = columns(lines).rotate(turned, expand=True)
+    assert error_rate(ocr.recognize(image, 300), "\n".join(lines)) < 0.02
+
+
+def test_a_heading_does_not_part_the_labels_from_their_lines(error_rate):
+    lines = ["How to bake an apple cake at home", ""] + [f"{n}. {step}" for n, step in enumerate(STEPS, 1)]
+    assert error_rate(ocr.recognize(columns(lines), 300), "\n".join(lines)) < 0.02
+
+
+@pytest.mark.parametrize(("width", "starts"), [(26, (100, 960)), (11, (100, 600))], ids=["equal", "narrow"])
+def test_true_columns_are_read_one_after_the_other(width, starts, error_rate):
+    left = textwrap.wrap(" ".join(STEPS + STEPS), width)[:14]
+    right = textwrap.wrap(" ".join(STEPS[::-1] * 2), 26)[:14]
+    assert error_rate(ocr.recognize(columns(left, right, starts=starts), 300), "\n".join(left + right)) < 0.02
+
+
+def test_vertical_writing_in_the_margin_is_no_label_column():
+    from groundup.documents.ocr_columns import Block, has_label_column
+
+    page = columns(list(STEPS), starts=(200,))
+    text = Block(200, 68, 1300, 638, 0, [(200, 103 + 75 * n, 0.0) for n in range(8)], [45] * 8)
+    margin = Image.new("L", (570, 40), "white")
+    ImageDraw.Draw(margin).text((5, 0), "printed in Oxford", font=FONT.font_variant(size=32), fill="black")
+    page.paste(margin.rotate(90, expand=True), (110, 68))
+    assert not has_label_column(page, [Block(110, 68, 150, 638, 3, None, []), text])

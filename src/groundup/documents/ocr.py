@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from groundup.documents.document import Document
 from groundup.documents.encoding import clean
+from groundup.documents.ocr_columns import Block, find_blocks, has_label_column, page_turns
 from groundup.documents.pages import join_pages
 from groundup.documents.reading import Nothing, Reading, Unreadable
 
@@ -107,13 +108,33 @@ def _engine() -> Any:
 
 
 def _with_library(image: "Image", dpi: int) -> str:
+    import tesserocr
+    from PIL.Image import Transpose
+
     engine = _engine()
+    blocks = _analyze(engine, image, dpi)
+    if len(blocks) > 1 and (turns := page_turns(blocks)):
+        # Rows can be compared only in an upright picture.
+        image = image.transpose((Transpose.ROTATE_90, Transpose.ROTATE_180, Transpose.ROTATE_270)[turns - 1])
+        engine.SetPageSegMode(tesserocr.PSM.AUTO)
+        blocks = _analyze(engine, image, dpi)
+    if len(blocks) > 1 and has_label_column(image, blocks):
+        engine.SetPageSegMode(tesserocr.PSM.SINGLE_BLOCK)
+        engine.SetImage(image)
+        engine.SetSourceResolution(dpi)
+    try:
+        text = engine.GetUTF8Text()  # goes on from the layout above where there is one
+        confident = engine.MeanTextConf() >= _LEAST_CONFIDENCE
+    finally:
+        engine.SetPageSegMode(tesserocr.PSM.AUTO_OSD)
+        engine.Clear()
+    return text if confident else ""
+
+
+def _analyze(engine: Any, image: "Image", dpi: int) -> list[Block]:
     engine.SetImage(image)
     engine.SetSourceResolution(dpi)
-    text = engine.GetUTF8Text()
-    confident = engine.MeanTextConf() >= _LEAST_CONFIDENCE
-    engine.Clear()
-    return text if confident else ""
+    return find_blocks(engine.AnalyseLayout())
 
 
 def _with_program(image: "Image", dpi: int) -> str:
