@@ -79,7 +79,7 @@ def test_a_text_column_gives_a_document_a_row(tmp_path, read):
         csv.writer(file).writerows([["id", "Text"], ["1", 'a, "b"\nc'], ["2", ""], ["3", "d" * 200_000]])
     documents, (record,) = read(tmp_path)
     assert [document.text for document in documents] == ['a, "b"\nc', "d" * 200_000]
-    assert record.reason == "1 rows had no Text"
+    assert record.reason == "1 row had no Text"
 
 
 def test_other_tables_name_every_value(tmp_path, read):

@@ -60,3 +60,22 @@ def test_a_run_path_with_spaces_is_quoted_for_the_shell(own_run):
 
 def test_hostile_text_cannot_steer_the_terminal(finished):
     assert all(character.isprintable() or character == "\n" for character in summarize(finished))
+
+
+def test_at_80_columns_nothing_of_our_own_wraps_and_no_word_is_cut(own_run):
+    run = json.loads((own_run / "run.json").read_text())
+    evidence = "the validation loss stayed below the loss of the training set for every evaluation of this run so far"
+    run["verdict"] |= {"evidence": evidence, "advice": "follow the instructions below " * 6}
+    (own_run / "run.json").write_text(json.dumps(run))
+    text = summarize(own_run, 80)
+    free = text.split("Plan and actual")[0].split("⠤⠤ training")[1]  # paths in the tables are as long as they are
+    assert max(map(len, free.splitlines())) <= 80
+    words = " ".join(text.split())
+    assert evidence in words and "follow the instructions below " * 5 in words
+
+
+def test_the_width_is_the_terminals_where_there_is_one(finished, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    assert summarize(finished) == summarize(finished, 100)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert summarize(finished) == summarize(finished, 50) != summarize(finished, 100)

@@ -245,3 +245,50 @@ def test_in_a_terminal_ctrl_c_gives_the_cursor_back_and_results_stay_apart(tmp_p
     assert "\x1b[?25l" in screen and screen.rindex("\x1b[?25h") > screen.rindex("\x1b[?25l")
     assert "40/100 files" in screen
     assert "KeyboardInterrupt" in screen
+
+
+def test_the_corrected_length_of_a_run_replaces_the_planned_one():
+    view = live_view(100)
+    view.on(Phase("training", 803, "steps"))
+    view.on(Progress(903))
+    view.on(Logged({"step": 903, "train_loss": 2.0, "val_loss": None}, RATES, 1204))
+    text = shown(view)
+    view.close()
+    assert "903/1,204 steps" in text and "75%" in text
+
+
+def test_the_sample_line_shows_generated_text_after_a_long_prompt():
+    view = live_view(80)
+    view.on(Phase("training", 10, "steps"))
+    view.on(Sampled(5, "The keeper climbed the steps of the tower, " * 4 + "lit the lamp and", " wrote the hour " * 9))
+    line = next(line for line in shown(view).splitlines() if "→" in line)
+    view.close()
+    assert "lit the lamp and" in line and line.count("wrote the hour") >= 2
+
+
+@pytest.mark.parametrize("phase", [Phase("training", 100, "steps"), Phase("calibrating")])
+def test_a_phase_that_was_broken_off_is_called_stopped(phase, monkeypatch):
+    for name in ("CI", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    stream = io.StringIO()
+    stream.isatty = lambda: True
+    with pytest.raises(KeyboardInterrupt), terminal_listener(None, stream) as listen:
+        listen(phase)
+        listen(Progress(40))
+        raise KeyboardInterrupt
+    last = stream.getvalue().rsplit(phase.name, 1)[1]
+    assert "stopped" in last and "━" not in last and "ETA" not in last
+
+
+def test_one_of_a_thing_is_in_the_singular():
+    out = io.StringIO()
+    view = PlainView(SteadyStream(out))
+    for total in (1, 2):
+        view.on(Phase("reading", total, "files"))
+    assert out.getvalue().splitlines() == ["reading: 1 file", "reading: 2 files"]
+    live = live_view(100)
+    live.on(Phase("reading", 1, "files"))
+    live.on(Progress(1))
+    assert "1/1 file " in shown(live)
+    live.close()

@@ -144,7 +144,7 @@ def read_csv(reading: Reading) -> Iterator[Document]:
         if number % 10_000 == 0:
             reading.tick()
     if short:
-        reading.notes.append(f"{short} rows had no {names[column]}")
+        reading.notes.append(f"{short} row{'s' * (short != 1)} had no {names[column]}")
 
 
 def _rows(first_line: str, stream: io.TextIOBase, delimiter: str, reading: Reading) -> Iterator[list[str]]:
@@ -166,7 +166,7 @@ def _rows(first_line: str, stream: io.TextIOBase, delimiter: str, reading: Readi
         if any(cell.strip() for cell in row):
             yield row
     if bad:
-        reading.notes.append(f"{bad} rows were not CSV")
+        reading.notes.append(f"{bad} row was not CSV" if bad == 1 else f"{bad} rows were not CSV")
 
 
 def _table(names: list[str], rows: Iterable[list[str]], size: int) -> Iterator[str]:

@@ -1,9 +1,11 @@
 """The live view in a terminal: the phase at hand; in training the figures, a curve, a sample."""
 
+import sys
 import threading
 import time
 from typing import Any, TextIO, cast
 
+from rich.cells import cell_len, chop_cells
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -11,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from groundup.events import Event, Logged, Notice, Phase, Progress, Sampled, Saved
-from groundup.reporting.terminal import Pace, SteadyStream, amount_text
+from groundup.reporting.terminal import Pace, SteadyStream, amount_text, unit_text
 from groundup.reporting.terminal_curve import sparkline
 from groundup.reporting.wording import clean, duration, finite, number, rate, short, shorten, size, whole
 
@@ -77,9 +79,9 @@ class LiveView:
         self._stop.set()
         try:
             self._ticker.join(timeout=2)
-            self._finish_phase()
-            self._live.stop()
+            self._finish_phase(last=True)
         finally:
+            self._live.stop()  # draws once more: without a phase nothing is left on the screen
             self._out.write("\x1b[?25h")
             self._out.flush()
 
@@ -93,18 +95,24 @@ class LiveView:
         elif self._progress.note:
             lines.append(_one_line(f"  {clean(self._progress.note)}", "dim"))
         if self._sample is not None:
-            sample = self._sample
-            lines.append(
-                Text.assemble(
-                    (f"  at {whole(sample.step)}  ", "dim"),
-                    (clean(sample.prompt), "bold"),
-                    (" → ", "dim"),
-                    shorten(sample.text.strip(), 400),
-                    no_wrap=True,
-                    overflow="ellipsis",
-                )
-            )
+            lines.append(self._sample_line(self._sample))
         return Group(*lines)
+
+    def _sample_line(self, sample: Sampled) -> Text:
+        """The end of the prompt, in a third of the line, and the beginning of what was generated."""
+        head = f"  at {whole(sample.step)}  "
+        prompt = clean(sample.prompt)
+        room = max((self.console.width - len(head) - 3) // 3, 1)
+        if cell_len(prompt) > room:
+            prompt = "…" + chop_cells(prompt[::-1], max(room - 1, 1))[0][::-1] if room > 1 else "…"
+        return Text.assemble(
+            (head, "dim"),
+            (prompt, "bold"),
+            (" → ", "dim"),
+            shorten(sample.text.strip(), 400),
+            no_wrap=True,
+            overflow="ellipsis",
+        )
 
     def _tick(self, seconds: float) -> None:
         while not self._stop.wait(seconds):
@@ -113,17 +121,20 @@ class LiveView:
             except Exception:
                 return  # a view that cannot be drawn is not drawn; the work goes on
 
-    def _finish_phase(self) -> None:
+    def _finish_phase(self, last: bool = False) -> None:
         if self._phase is None:
             return
-        done, total, unit = self._progress.done, self._phase.total, self._phase.unit
-        complete = not total or done >= total
+        (done, total), unit = self._done_and_total(self._phase), self._phase.unit
+        # A phase without a total that an error or Ctrl-C ended would look done.
+        failed = last and sys.exc_info()[0] is not None
+        complete = done >= total if total else not failed
         amount = f"  {amount_text(done, unit) if complete else _of(done, total or 0, unit)}" if done else ""
         took = duration(time.monotonic() - self._began)
         self.console.print(
             Text.assemble(
                 ("✓ ", "green") if complete else ("– ", "yellow"),
                 shorten(self._phase.name, 40),
+                (" stopped" if last and not complete else "", "yellow"),
                 (f"{amount}  {took}", "dim"),
             )
         )
@@ -143,10 +154,7 @@ class LiveView:
         phase = self._phase or Phase("")
         now = time.monotonic()
         seconds = now - self._began
-        done, total = self._progress.done, phase.total
-        if self._logged is not None and phase.name == "training":
-            done = max(done, int(self._logged.entry.get("step", 0)))
-            total = total or self._logged.total_steps
+        done, total = self._done_and_total(phase)
         head = Text.assemble((_SPIN[int(now * 8) % len(_SPIN)] + " ", "cyan"), (shorten(phase.name, 24), "bold"))
         grid = Table.grid(padding=(0, 1), expand=True)
         grid.add_column(no_wrap=True)
@@ -163,6 +171,13 @@ class LiveView:
         tail += f"  ETA {duration(self._training_eta(now) or ((total - done) / speed if speed else None))}"
         grid.add_row(head, ProgressBar(total=1.0, completed=share, complete_style="cyan"), tail)
         return grid
+
+    def _done_and_total(self, phase: Phase) -> tuple[int, int | None]:
+        done, total = self._progress.done, phase.total
+        if self._logged is not None and phase.name == "training":
+            done = max(done, int(self._logged.entry.get("step", 0)))
+            total = self._logged.total_steps or total  # the run's length may have been corrected since the phase began
+        return done, total
 
     def _training_eta(self, now: float) -> float | None:
         if self._phase is None or self._phase.name != "training" or self._logged is None:
@@ -196,7 +211,11 @@ def _one_line(text: str, style: str) -> Text:
 
 
 def _of(done: int, total: int, unit: str) -> str:
-    return f"{size(done)} of {size(total)}" if unit == "bytes" else f"{whole(done)}/{whole(total)} {unit}".rstrip()
+    return (
+        f"{size(done)} of {size(total)}"
+        if unit == "bytes"
+        else f"{whole(done)}/{whole(total)} {unit_text(total, unit)}".rstrip()
+    )
 
 
 def _speed(speed: float, unit: str) -> str:

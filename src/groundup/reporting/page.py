@@ -19,6 +19,7 @@ from groundup.reporting.summary import (
     plan_rows,
     status_text,
 )
+from groundup.reporting.terminal import amount_text
 from groundup.reporting.wording import duration, finite, number, percent, short, shorten, size, whole
 
 _MOST_SAMPLES = 24
@@ -75,7 +76,7 @@ def _lead(files: RunFiles) -> str:
     corpus = files.section("corpus")
     parts = [status_text(files)]
     if finite(corpus.get("files")):
-        parts.append(f"trained on {whole(corpus['files'])} files, {size(corpus.get('train_bytes'))} of text")
+        parts.append(f"trained on {amount_text(corpus['files'], 'files')}, {size(corpus.get('train_bytes'))} of text")
     if created := files.run.get("created"):
         parts.append(f"begun {str(created)[:16].replace('T', ' ')}")
     return esc(". ".join(part[:1].upper() + part[1:] for part in parts)) + "."
@@ -260,7 +261,9 @@ def _ledger(ledger: Ledger) -> str:
         ]
         more = ledger.unread_in_all - len(ledger.unread)
         rest = f'<p class="note">and {whole(more)} more in corpus/ledger.jsonl</p>' if more else ""
-        title = f"{whole(ledger.unread_in_all)} files were not read"
+        title = (
+            f"{amount_text(ledger.unread_in_all, 'files')} {'was' if ledger.unread_in_all == 1 else 'were'} not read"
+        )
         body += f"<details open><summary>{title}</summary>{table(('', 'file', 'why'), cells)}{rest}</details>"
     return body
 

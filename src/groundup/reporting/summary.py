@@ -1,6 +1,8 @@
 """The end of a run on one screen: what was trained, how well, against what, and what to type next."""
 
 import shlex
+import shutil
+import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,14 +26,16 @@ ARTIFACTS = (
 )
 
 
-def summarize(run_dir: Path, width: int = 100) -> str:
-    """The summary of a run directory as plain text of about `width` columns; what is missing is left out."""
-    return "\n".join(line.plain.rstrip() for line in _lines(read_run(run_dir), width)) + "\n"
+def summarize(run_dir: Path, width: int | None = None) -> str:
+    """The summary of a run directory as plain text of about `width` columns; what is missing is left out.
+
+    Without a width it is the terminal's, or 100 where standard output is not a terminal."""
+    return "\n".join(line.plain.rstrip() for line in _lines(read_run(run_dir), width or _columns())) + "\n"
 
 
-def summary(run_dir: Path, width: int = 100) -> Group:
+def summary(run_dir: Path, width: int | None = None) -> Group:
     """The same, for a rich console."""
-    return Group(*_lines(read_run(run_dir), width))
+    return Group(*_lines(read_run(run_dir), width or _columns()))
 
 
 def plan_rows(files: RunFiles) -> list[tuple[str, str, str]]:
@@ -120,13 +124,12 @@ def _lines(files: RunFiles, width: int) -> Iterator[Text]:
 
     if len(files.entries) > 1:
         yield Text("")
-        for line in terminal_curve(files.entries, min(width, 80), 14, color=True).split("\n"):
+        for line in terminal_curve(files.entries, min(width - 2, 78), 14, color=True).split("\n"):
             yield Text("  ") + Text.from_ansi(line)
     if verdict := files.verdict():
         yield from _heading(f"Verdict: {clean(verdict.reading)}")
         for text in (verdict.evidence, verdict.advice):
-            for line in textwrap.wrap(clean(text), max(width - 2, 20), break_long_words=False, break_on_hyphens=False):
-                yield Text(f"  {line}")
+            yield from _wrapped(clean(text), width)
 
     if baselines := baseline_rows(files):
         yield from _heading("Against the baselines (lower is better)")
@@ -142,8 +145,7 @@ def _lines(files: RunFiles, width: int) -> Iterator[Text]:
         yield from _heading(f"Samples at step {whole(files.samples[-1].get('step'))}")
         for sample in _last_samples(files.samples):
             text = shorten(sample.get("text", ""), 4 * width)
-            for i, line in enumerate(textwrap.wrap(f"{shorten(sample.get('prompt', ''), width)} │{text}", width - 4)):
-                yield Text(f"{'  ' if i == 0 else '    '}{line}")
+            yield from _wrapped(f"{shorten(sample.get('prompt', ''), width)} │{text}", width, indent="    ")
 
     if rows := plan_rows(files):
         yield from _heading("Plan and actual")
@@ -155,6 +157,17 @@ def _lines(files: RunFiles, width: int) -> Iterator[Text]:
     yield from _heading("Next")
     for command in next_commands(files.root):
         yield Text(f"  {command}", style="cyan")
+
+
+def _columns() -> int:
+    return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
+
+
+def _wrapped(text: str, width: int, indent: str = "  ") -> Iterator[Text]:
+    """`text` in lines of at most `width` columns; only a word longer than a line is broken."""
+    room = max(width, 24)
+    for line in textwrap.wrap(text, room, initial_indent="  ", subsequent_indent=indent, break_on_hyphens=False):
+        yield Text(line)
 
 
 def _last_samples(samples: Sequence[dict]) -> list[dict]:

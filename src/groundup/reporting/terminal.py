@@ -141,8 +141,13 @@ class PlainView:
 
 
 def amount_text(amount: Any, unit: str) -> str:
-    """`212 files`, `4.2 MB`."""
-    return size(amount) if unit == "bytes" else f"{whole(amount)} {unit}".rstrip()
+    """`212 files`, `1 file`, `4.2 MB`."""
+    return size(amount) if unit == "bytes" else f"{whole(amount)} {unit_text(amount, unit)}".rstrip()
+
+
+def unit_text(amount: Any, unit: str) -> str:
+    """`unit`, a regular plural, as `amount` of it is called."""
+    return unit.removesuffix("s") if amount == 1 else unit
 
 
 class Pace:
