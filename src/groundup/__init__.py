@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     )
 
 # Where anything else runs on the machine, OpenMP threads that spin at each barrier for GNU's default of milliseconds
-# made a step 8 times slower (measured: 2,150 ms against 267 ms); in a quieter minute the shorter spin cost 8%. It is read
+# made a step 8 times slower (measured: 2,150 ms against 267 ms); in a quieter minute it cost 8%. It is read
 # once, when torch is first imported; a value of the user's own stays.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
