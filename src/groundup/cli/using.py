@@ -7,24 +7,24 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from groundup.cli.app import Json, Paths, app, as_json, show_run
+from groundup.cli.app import Json, Paths, Sets, app, as_json, settings, show_run
 
 
 @app.command
-def read(files: Paths, *, ocr: bool = True, json_: Json = False) -> None:
+def read(files: Paths, *, config: Path | None = None, set_: Sets = None, json_: Json = False) -> None:
     """Print the text that training would see of each file.
 
     Parameters
     ----------
     files
         Files, folders or archives.
-    ocr
-        Recognize text in images and scanned pages.
+    config
+        A TOML file of settings.
     """
     from groundup import verbs
     from groundup.documents import Document
 
-    for item in verbs.read(files, ocr=ocr):
+    for item in verbs.read(files, config=config, settings=settings(set_, None)):
         if json_:
             print(as_json(dataclasses.asdict(item), indent=None))
         elif isinstance(item, Document):

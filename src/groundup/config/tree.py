@@ -32,6 +32,29 @@ class Data:
     """Most entries the tokenizer may have, special tokens included."""
     ocr: bool = True
     """Read images, and PDF pages without a text layer, by optical character recognition."""
+    html: Literal["main", "all"] = "main"
+    """What is taken of a web page: its article, or everything it shows."""
+    text: str = ""
+    """What a record of a table (CSV, JSON, JSONL, Parquet, a database) gives: a column's name, or a template such as
+    `"{title}\\n\\n{body}"`. Empty looks for a column called text, content, body, ..."""
+    query: str = ""
+    """The SQL query whose rows are read from databases; empty reads every table of a SQLite file."""
+    clean: tuple[Literal["mojibake", "nfc", "controls", "boilerplate", "blank_lines"], ...] = (
+        "mojibake",
+        "nfc",
+        "controls",
+        "boilerplate",
+        "blank_lines",
+    )
+    """The cleaners that prose goes through, in this order; code is left as it is."""
+    mask: tuple[Literal["keys", "emails", "phones"], ...] = ()
+    """What is replaced by `<KEY>`, `<EMAIL>`, `<PHONE>` in every text, code as well."""
+    filter: Literal["none", "web"] = "none"
+    """`web` drops documents by the quality rules of web corpora (Gopher, C4, FineWeb), which would throw away most of
+    a person's own files; what is dropped is in the ledger."""
+    dedup: Literal["exact", "documents", "paragraphs"] = "paragraphs"
+    """`exact` drops documents that repeat others word for word; `documents` also near copies of documents;
+    `paragraphs` also near copies of prose paragraphs of 200 characters or more."""
 
 
 @dataclass

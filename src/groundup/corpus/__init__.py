@@ -6,6 +6,17 @@
 from groundup.corpus.batches import IGNORE, Batches
 from groundup.corpus.corpus import SCORED_TOKENS, Corpus, is_corpus
 from groundup.corpus.prepare import prepare_corpus
+from groundup.corpus.settings import reading_options
 from groundup.corpus.tokenizer import END_OF_TEXT, Tokenizer
 
-__all__ = ["END_OF_TEXT", "IGNORE", "SCORED_TOKENS", "Batches", "Corpus", "Tokenizer", "is_corpus", "prepare_corpus"]
+__all__ = [
+    "END_OF_TEXT",
+    "IGNORE",
+    "SCORED_TOKENS",
+    "Batches",
+    "Corpus",
+    "Tokenizer",
+    "is_corpus",
+    "prepare_corpus",
+    "reading_options",
+]

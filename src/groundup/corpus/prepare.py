@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 from groundup.config import Config
 from groundup.corpus.corpus import CORPUS_VERSION, Corpus
+from groundup.corpus.settings import reading_options
 from groundup.corpus.shards import ShardWriter
 from groundup.corpus.split import Unit, cut, cutting_size, digest, hold_out
 from groundup.corpus.tokenizer import SAMPLE_BYTES, Tokenizer, vocabulary_rule
@@ -136,7 +137,7 @@ def _read(
     # closed at once when `poll` raises: an exception that is kept would keep the reader processes, too
     with (
         ledger.open("w", encoding="utf-8") as file,
-        closing(read_documents(paths, ocr=config.data.ocr)) as items,
+        closing(read_documents(paths, options=reading_options(config))) as items,
     ):
         for item in items:
             poll()

@@ -2,8 +2,8 @@
 
 Untrusted files are parsed in limited child processes, and every file is accounted for by a `FileRecord`."""
 
-from groundup.documents.document import Document, FileRecord, Limits
+from groundup.documents.document import Document, FileRecord, Limits, Options
 from groundup.documents.files import find_files
 from groundup.documents.read import read_documents
 
-__all__ = ["Document", "FileRecord", "Limits", "find_files", "read_documents"]
+__all__ = ["Document", "FileRecord", "Limits", "Options", "find_files", "read_documents"]

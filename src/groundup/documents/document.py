@@ -47,6 +47,21 @@ class FileRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Options:
+    """What is taken out of a file where there is a choice; each is a setting `data.NAME`."""
+
+    ocr: bool = True
+    """Read images, and PDF pages without a text layer, by optical character recognition."""
+    html: str = "main"
+    """"main" is a web page's article, "all" everything that it shows."""
+    text: str = ""
+    """What a record of a table gives: a column's name, or a template such as "{title}\n\n{body}"; "" looks for
+    a column with one of the usual names."""
+    query: str = ""
+    """The SQL query whose rows are read from databases; "" reads every table."""
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What one file may cost. A file that asks for more is refused or cut, says so, and costs only itself."""
 

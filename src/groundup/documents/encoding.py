@@ -1,8 +1,7 @@
-"""Bytes to text: which encoding a file is in, decoding it as a stream, and the clean-up every text gets."""
+"""Bytes to text: which encoding a file is in, decoding it as a stream, and the form every text gets."""
 
 import codecs
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 
 _BOMS = (
@@ -16,8 +15,6 @@ _NOT_ASCII = re.compile("[^\x00-\x7f]+")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _WINDOWS_MARKS = "€…‘’“”•–—™\xa0£§©®°½".encode("cp1252")
 _NEVER_TEXT = bytes([*range(7), *range(14, 27), *range(28, 32)])  # bell to return and escape do occur in text
-_CONTROLS = bytes([*range(9), *range(14, 32), 127])
-_BREAKS = bytes.maketrans(b"\x0b\x0c", b"\n\n")
 
 
 def find_encoding(head: bytes) -> tuple[str, int] | None:
@@ -85,19 +82,10 @@ def replace_surrogates(text: str) -> str:
     return text
 
 
-def clean(text: str) -> str:
-    """Prose for training: NFC, "\\n" newlines, form feeds as newlines, no other C0 controls than tab, no
-    surrogates."""
+def plain(text: str) -> str:
+    """`text` as every reader gives it: "\\n" newlines, no NUL, no lone surrogates."""
     text = newlines(text)
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
-    # On the bytes, where it runs at memory speed; controls are single bytes in UTF-8 and part of no other
-    # character.
-    raw = text.encode("utf-8", "surrogatepass")
-    kept = raw.translate(_BREAKS, _CONTROLS)
-    if kept == raw and b"\xed" not in raw:
-        return text
-    return replace_surrogates(kept.decode("utf-8", "surrogatepass"))
+    return replace_surrogates(text.replace("\0", "") if "\0" in text else text)
 
 
 def _valid_utf8(data: bytes) -> int:

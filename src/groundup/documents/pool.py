@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from groundup.documents.document import Document, FileRecord, Limits
+from groundup.documents.document import Document, FileRecord, Limits, Options
 from groundup.documents.files import show
 
 _BUFFER_BYTES = 64 << 20  # of text that is read ahead of the consumer, over all files
@@ -34,8 +34,8 @@ class Task:
 class Pool:
     """One thread for each reader process; all share one lock."""
 
-    def __init__(self, workers: int, limits: Limits, ocr: bool) -> None:
-        self.limits, self.ocr, self.most = limits, ocr, workers
+    def __init__(self, workers: int, limits: Limits, options: Options) -> None:
+        self.limits, self.options, self.most = limits, options, workers
         self.changed = threading.Condition()
         self.queue: deque[Task] = deque()
         self.head: Task | None = None
@@ -114,7 +114,7 @@ class Pool:
                 return None
             follow = _Follow(skip)
             try:
-                request = {"path": str(task.path), "source": task.source, "ocr": self.ocr}
+                request = {"path": str(task.path), "source": task.source, "options": asdict(self.options)}
                 process.send({**request, "skip": skip, "all_text": all_text})
                 while not follow.ended:
                     header, blob = process.receive(follow.seconds or self.limits.seconds)

@@ -5,7 +5,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from groundup.cores import usable_cores
-from groundup.documents.document import Document, FileRecord, Limits
+from groundup.documents.document import Document, FileRecord, Limits, Options
 from groundup.documents.files import find_files
 from groundup.documents.pool import Pool, Task
 from groundup.errors import UserError
@@ -15,7 +15,7 @@ def read_documents(
     paths: Sequence[Path],
     *,
     limits: Limits = Limits(),  # noqa: B008 (it is frozen)
-    ocr: bool = True,
+    options: Options = Options(),  # noqa: B008
     workers: int | None = None,
 ) -> Generator[Document | FileRecord, None, None]:
     """The documents of every file in `paths` (folders are walked, archives are entered), each file's
@@ -24,17 +24,17 @@ def read_documents(
     Files are read in `workers` child processes (default: the usable cores, at most OMP_NUM_THREADS) that are
     stopped and replaced when they pass the limits, so a bad file costs only itself; documents that a file
     gave before it failed stay. About 64 MB are read ahead. Closing the iterator ends the processes.
-    `ocr` False leaves images and scanned pages out. Raises UserError for a path that does not exist."""
+    Raises UserError for a path that does not exist."""
     if workers is not None and workers < 1:
         raise UserError(f"{workers} reader processes were asked for", where="workers", fix="ask for at least 1")
-    return _read(paths, limits, ocr, workers or usable_cores())
+    return _read(paths, limits, options, workers or usable_cores())
 
 
 def _read(
-    paths: Sequence[Path], limits: Limits, ocr: bool, workers: int
+    paths: Sequence[Path], limits: Limits, options: Options, workers: int
 ) -> Generator[Document | FileRecord, None, None]:
     found = find_files(paths)
-    pool = Pool(workers, limits, ocr)
+    pool = Pool(workers, limits, options)
     window: deque[Task | FileRecord] = deque()
     try:
         while True:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from groundup.documents.document import Limits
+from groundup.documents.document import Limits, Options
 
 _CHUNK = 1 << 20
 
@@ -31,7 +31,7 @@ class Reading:
     size: int
     """Bytes, or -1 where it is known only at the end (compressed files)."""
     limits: Limits
-    ocr: bool = True
+    options: Options = Options()  # noqa: RUF009 (it is frozen)
     all_text: bool = False
     """A web page's main content could not be found in time; take all of its text."""
     tick: Callable[[], None] = lambda: None

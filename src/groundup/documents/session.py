@@ -7,18 +7,31 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import fields
+from importlib import import_module
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from groundup.documents import archives
-from groundup.documents.document import Document, FileRecord, Limits
+from groundup.documents.document import Document, FileRecord, Limits, Options
 from groundup.documents.files import show
 from groundup.documents.kinds import HEAD_BYTES, Kind, find_kind, find_office_kind
+from groundup.documents.readers import archives
 from groundup.documents.reading import Bomb, Budget, Nothing, Reading, Unpacked, Unreadable, size_text
 
 _BATCH_BYTES = 1 << 20
 _BATCH_DOCUMENTS = 500
 _STREAMED = {"text", "code", "jsonl", "csv"}
+_READERS = {  # Kind.reader -> (module of groundup.documents.readers, its function); loaded on first use
+    "text": ("text", "read_text"),
+    "code": ("text", "read_code"),
+    "pdf": ("pdf", "read_pdf"),
+    "image": ("ocr", "read_image"),
+    "docx": ("docx", "read_docx"),
+    "html": ("html", "read_html"),
+    "csv": ("tables", "read_csv"),
+    "json": ("tables", "read_json"),
+    "jsonl": ("tables", "read_jsonl"),
+    "notebook": ("tables", "read_notebook"),
+}
 
 
 class Session:
@@ -28,7 +41,7 @@ class Session:
         self.source: str = request["source"]
         self.path: str = request["path"]
         self.limits = limits
-        self.ocr: bool = request["ocr"]
+        self.options = Options(**request["options"])
         self.skip: int = request["skip"]
         """Records that an earlier process sent before it died; their members are passed over."""
         self.all_text: bool = request["all_text"]
@@ -204,7 +217,7 @@ class Session:
             stream,
             size,
             self.limits,
-            self.ocr,
+            self.options,
             tick=self.tick,
             expect=self.expect,
             out_of_time=lambda: time.monotonic() - self.began > self.limits.total_seconds,
@@ -251,32 +264,10 @@ class Session:
 
 
 def _read(reader: str, reading: Reading) -> Iterator[Document]:
-    match reader:
-        case "text" | "code":
-            from groundup.documents.text import read_text
-
-            return read_text(reading, exact=reader == "code")
-        case "pdf":
-            from groundup.documents.pdf import read_pdf
-
-            return read_pdf(reading)
-        case "image":
-            from groundup.documents.ocr import read_image
-
-            return read_image(reading)
-        case "docx":
-            from groundup.documents.docx import read_docx
-
-            return read_docx(reading)
-        case "html":
-            from groundup.documents.html import read_html
-
-            return read_html(reading)
-        case "csv" | "json" | "jsonl" | "notebook":
-            from groundup.documents import tables
-
-            return getattr(tables, f"read_{reader}")(reading)
-    return iter(())
+    if not reader:
+        return iter(())
+    module, function = _READERS[reader]
+    return getattr(import_module(f"groundup.documents.readers.{module}"), function)(reading)
 
 
 def _look_into_zip(file: BinaryIO) -> Kind | None:

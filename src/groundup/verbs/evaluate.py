@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from groundup.config import Config
-from groundup.corpus import Corpus, Tokenizer
+from groundup.corpus import Corpus, Tokenizer, reading_options
 from groundup.documents import Document, read_documents
 from groundup.errors import UserError
 from groundup.evaluation import Windows, reference_models, score
@@ -46,7 +46,7 @@ def evaluate(run: PathLike, paths: Paths = (), *, listen: Listener = nobody) -> 
     if given:
         listen(Phase("reading"))
         texts = []
-        for item in read_documents(given, ocr=config.data.ocr):
+        for item in read_documents(given, options=reading_options(config)):
             if isinstance(item, Document):
                 texts.append(item.text)
             elif item.status == "failed":

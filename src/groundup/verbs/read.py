@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from groundup.config import load_config
-from groundup.corpus import Corpus, prepare_corpus
+from groundup.corpus import Corpus, prepare_corpus, reading_options
 from groundup.documents import Document, FileRecord, read_documents
 from groundup.errors import UserError
 from groundup.events import Listener, nobody
@@ -14,9 +14,12 @@ from groundup.runs import stop_on_signals
 from groundup.verbs.request import PathLike, Paths, as_paths
 
 
-def read(paths: Paths, *, ocr: bool = True) -> Iterator[Document | FileRecord]:
+def read(
+    paths: Paths, *, config: PathLike | None = None, settings: Mapping[str, Any] | None = None
+) -> Iterator[Document | FileRecord]:
     """The text that training would see of each file: its documents, then its row of the ledger."""
-    return read_documents(as_paths(paths), ocr=ocr)
+    resolved = load_config(Path(config) if config else None, settings)
+    return read_documents(as_paths(paths), options=reading_options(resolved))
 
 
 def prepare(

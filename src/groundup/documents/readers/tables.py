@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from groundup.documents.document import Document
-from groundup.documents.encoding import clean, find_encoding, newlines, replace_surrogates
+from groundup.documents.encoding import find_encoding, newlines, plain, replace_surrogates
+from groundup.documents.readers.text import in_parts
 from groundup.documents.reading import Nothing, Reading, Unreadable, size_text
-from groundup.documents.text import in_parts
 
 TEXT_FIELDS = (
     "text",
@@ -111,8 +111,8 @@ def text_of(value: Any) -> str:
     if isinstance(value, dict):
         for name in TEXT_FIELDS:
             if isinstance(text := value.get(name), str) and text.strip():
-                return clean(text)
-    return clean("\n".join(leaf for leaf in _leaves(value) if leaf.strip()))
+                return plain(text)
+    return plain("\n".join(leaf for leaf in _leaves(value) if leaf.strip()))
 
 
 def read_csv(reading: Reading) -> Iterator[Document]:
@@ -136,7 +136,7 @@ def read_csv(reading: Reading) -> Iterator[Document]:
         return
     short = 0
     for number, row in enumerate(rows, 2):
-        text = clean(row[column]) if len(row) > column else ""
+        text = plain(row[column]) if len(row) > column else ""
         if text.strip():
             yield Document(text, f"{reading.source}#{number}", reading.media_type)
         else:
@@ -177,9 +177,9 @@ def _table(names: list[str], rows: Iterable[list[str]], size: int) -> Iterator[s
             labels = names + [f"column {n}" for n in range(len(names) + 1, len(row) + 1)]
             # The names go on beside the cells; a row may be shorter or longer than the header.
             cells = [f"{label}: {cell}" for label, cell in zip(labels, row, strict=False) if cell.strip()]
-            text = clean("\n".join(cells)) + "\n\n"
+            text = plain("\n".join(cells)) + "\n\n"
         else:
-            text = clean(", ".join(row)) + "\n"
+            text = plain(", ".join(row)) + "\n"
         block.append(text)
         held += len(text)
         if held > size:

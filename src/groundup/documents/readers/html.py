@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from groundup.documents.document import Document
-from groundup.documents.encoding import clean
+from groundup.documents.encoding import plain
 from groundup.documents.reading import Reading
 
 _PERMALINK = re.compile(r"[ \t]*¶(?=[ \t]*(?:\n|$))")
@@ -28,6 +28,6 @@ def read_html(reading: Reading) -> Iterator[Document]:
         text = extract_plain_text(tree, main_content=True, preserve_formatting=True)
     if not text.strip():
         text = extract_plain_text(tree, main_content=False, preserve_formatting=True)
-    text = _BLANK_END.sub("", _PERMALINK.sub("", clean(text)))
+    text = _BLANK_END.sub("", _PERMALINK.sub("", plain(text)))
     if text.strip():
         yield Document(text.strip("\n") + "\n", reading.source, reading.media_type)

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundup.documents.pages import join_pages, strip_running_heads
+from groundup.documents.readers.pages import join_pages, strip_running_heads
 
 
 def test_heads_that_change_by_chapter_go_with_their_page_numbers():

@@ -10,7 +10,7 @@ from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from groundup.documents import Limits
+from groundup.documents import Limits, Options
 
 PARAGRAPHS = [
     "The harbour lay quiet in the early light, and the first boats had already gone out to sea. "
@@ -118,7 +118,7 @@ def test_scanned_pages_are_recognized_page_by_page(tmp_path, read, error_rate):
     assert first.strip() == "This page has a text layer, and it needs no recognition."
     assert error_rate(second, " ".join(PARAGRAPHS[:2])) < 0.02
 
-    (document,), (record,) = read(tmp_path / "mixed", ocr=False)
+    (document,), (record,) = read(tmp_path / "mixed", options=Options(ocr=False))
     assert document.text == first.strip() + "\n" and "scanned pages were left out: 2" in record.reason
 
 

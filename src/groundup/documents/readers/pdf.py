@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from groundup.documents import ocr
 from groundup.documents.document import Document
-from groundup.documents.encoding import clean
-from groundup.documents.pages import join_pages, strip_running_heads
+from groundup.documents.encoding import plain
+from groundup.documents.readers import ocr
+from groundup.documents.readers.pages import join_pages, strip_running_heads
 from groundup.documents.reading import Reading, Unreadable
 
 _SCAN_DPI = 200
@@ -68,7 +68,7 @@ def read_pdf(reading: Reading) -> Iterator[Document]:
             lines = _lines(page)
             if not _is_scan(page, lines):
                 pages.append(lines)
-            elif not reading.ocr or not ocr.find_engine():
+            elif not reading.options.ocr or not ocr.find_engine():
                 pages.append(lines)
                 missing.append(str(index + 1))
             else:
@@ -89,10 +89,10 @@ def read_pdf(reading: Reading) -> Iterator[Document]:
     if damaged:
         reading.notes.append(f"damaged pages: {_few(damaged)}")
     if missing:
-        why = ocr.HOW_TO_GET if reading.ocr else "OCR is off"
+        why = ocr.HOW_TO_GET if reading.options.ocr else "OCR is off"
         reading.notes.append(f"scanned pages were left out: {_few(missing)}; {why}")
     leading = _leading([page for page in pages if not isinstance(page, str)])
-    texts = [page if isinstance(page, str) else clean(_layout(page, leading)) for page in pages]
+    texts = [page if isinstance(page, str) else plain(_layout(page, leading)) for page in pages]
     text, starts = join_pages(strip_running_heads(texts))
     if damaged and not text.strip():
         raise Unreadable("no page could be read")

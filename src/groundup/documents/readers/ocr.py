@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from groundup.documents.document import Document
-from groundup.documents.encoding import clean
-from groundup.documents.ocr_columns import Block, find_blocks, has_label_column, page_turns
-from groundup.documents.pages import join_pages
+from groundup.documents.encoding import plain
+from groundup.documents.readers.ocr_columns import Block, find_blocks, has_label_column, page_turns
+from groundup.documents.readers.pages import join_pages
 from groundup.documents.reading import Nothing, Reading, Unreadable
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def read_image(reading: Reading) -> Iterator[Document]:
 
     Raises Nothing without an OCR engine, Unreadable for a picture above limits.image_pixels: checked before
     it is decoded, because a small file can hold a huge picture."""
-    if not reading.ocr:
+    if not reading.options.ocr:
         raise Nothing("an image, and OCR is off")
     if not find_engine():
         raise Nothing(f"an image; {HOW_TO_GET}")
@@ -95,7 +95,7 @@ def recognize(image: "Image", dpi: int) -> str:
     if min(image.size) < 8:
         return ""
     text = _with_library(image, dpi) if find_engine() == "tesserocr" else _with_program(image, dpi)
-    return _BROKEN_WORD.sub("", clean(text)).strip("\n")
+    return _BROKEN_WORD.sub("", plain(text)).strip("\n")
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from groundup.documents.document import Document
-from groundup.documents.encoding import clean
+from groundup.documents.encoding import plain
 from groundup.documents.reading import Reading, Unreadable, size_text
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -48,7 +48,7 @@ def read_docx(reading: Reading) -> Iterator[Document]:
     lists = _Lists(document)
     blocks = list(_blocks(document.element.body, lists))
     notes = _footnotes(document)
-    text = clean(_join(blocks) + ("\n\n" + "\n".join(notes) if notes else ""))
+    text = plain(_join(blocks) + ("\n\n" + "\n".join(notes) if notes else ""))
     if text.strip():
         yield Document(text.strip("\n") + "\n", reading.source, reading.media_type)
 

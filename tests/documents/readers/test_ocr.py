@@ -6,7 +6,8 @@ import pytest
 import reportlab
 from PIL import Image, ImageDraw, ImageFont
 
-from groundup.documents import Limits, ocr
+from groundup.documents import Limits, Options
+from groundup.documents.readers import ocr
 
 TEXT = (
     "The old lighthouse stood on a cliff above the bay. Every evening its keeper climbed 217 steps, "
@@ -99,7 +100,7 @@ def test_truncated_pictures_fail(tmp_path, read):
 
 def test_ocr_can_be_left_out(tmp_path, read):
     picture().save(tmp_path / "a.png")
-    documents, (record,) = read(tmp_path, ocr=False)
+    documents, (record,) = read(tmp_path, options=Options(ocr=False))
     assert documents == [] and (record.status, record.reason) == ("skipped", "an image, and OCR is off")
 
 
@@ -161,7 +162,7 @@ def test_true_columns_are_read_one_after_the_other(width, starts, error_rate):
 
 
 def test_vertical_writing_in_the_margin_is_no_label_column():
-    from groundup.documents.ocr_columns import Block, has_label_column
+    from groundup.documents.readers.ocr_columns import Block, has_label_column
 
     page = columns(list(STEPS), starts=(200,))
     text = Block(200, 68, 1300, 638, 0, [(200, 103 + 75 * n, 0.0) for n in range(8)], [45] * 8)

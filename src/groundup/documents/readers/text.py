@@ -2,17 +2,24 @@
 big."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from groundup.documents.document import Document
-from groundup.documents.encoding import clean, decode_pieces, find_encoding, replace_surrogates
+from groundup.documents.encoding import decode_pieces, find_encoding, plain, replace_surrogates
 from groundup.documents.reading import Nothing, Reading
 
 
-def read_text(reading: Reading, *, exact: bool) -> Iterator[Document]:
-    """The text as one document, or as several cut at line ends when it is longer than limits.piece_bytes.
+def read_text(reading: Reading) -> Iterator[Document]:
+    """The text as one document, or as several cut at line ends when it is longer than limits.piece_bytes."""
+    return _read(reading, plain)
 
-    `exact` is for code: every character stays as it is."""
+
+def read_code(reading: Reading) -> Iterator[Document]:
+    """The same with every character as it is."""
+    return _read(reading, _exact)
+
+
+def _read(reading: Reading, tidy: Callable[[str], str]) -> Iterator[Document]:
     chunks = reading.chunks(reading.limits.piece_bytes)
     first = next(chunks, b"")
     found = find_encoding(first)
@@ -21,7 +28,6 @@ def read_text(reading: Reading, *, exact: bool) -> Iterator[Document]:
     if found is None:
         raise Nothing("binary")
     codec, mark = found
-    tidy = _exact if exact else clean
     pieces = _cut(decode_pieces(itertools.chain([first[mark:]], chunks), codec), reading.limits.piece_bytes)
     lost = 0
     for document in in_parts((tidy(piece) for piece in pieces), reading):
