@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from groundup.corpus import END_OF_TEXT, Tokenizer
-from groundup.corpus.tokenizer import PIECE, vocabulary_rule
+from groundup.corpus.tokenizer import BOUNDARY, PIECE, vocabulary_rule
 from groundup.errors import UserError
 
 TEXT = (
@@ -38,7 +38,10 @@ def test_every_text_comes_back_exactly(text):
         assert tokenizer.byte_lengths(tokenizer.vocab_size)[ids].sum() == len(text.encode())
 
 
-@given(st.lists(ANY_TEXT, max_size=5))
+@given(st.lists(ANY_TEXT | st.sampled_from([BOUNDARY, BOUNDARY[:9], BOUNDARY * 2, END_OF_TEXT]), max_size=5))
+@example(["", "", "a", ""])
+@example(["x" + BOUNDARY[:-1], BOUNDARY[1:]])
+@example(["a " + BOUNDARY + "b", "c"])
 def test_a_batch_is_encoded_like_each_of_its_texts(texts):
     for tokenizer in TOKENIZERS.values():
         encoded = tokenizer.encode_batch(texts)
@@ -53,6 +56,69 @@ def test_texts_longer_than_a_piece_come_back_exactly(tokenizer, unit, length):
     ids = tokenizer.encode(text)
     assert tokenizer.decode(ids) == text
     assert [tokens.tolist() for tokens in tokenizer.encode_batch(["x", text])] == [tokenizer.encode("x"), ids]
+
+
+def test_the_mark_between_texts_of_one_call_cannot_overlap_itself():
+    assert BOUNDARY.count(BOUNDARY[0]) == 1
+
+
+def test_a_text_that_the_fast_way_gives_up_on_is_encoded_all_the_same(monkeypatch):
+    monkeypatch.setattr("groundup.corpus.tokenizer.PIECE", 2_000_000)
+    tokenizer = Tokenizer.train([TEXT], 400)
+    stubborn = " " * 1_000_000 + "x"
+    assert tokenizer._fast is not None
+    with pytest.raises(BaseException, match=r"(?i)stack"):
+        tokenizer._fast.encode_to_numpy(stubborn)
+    encoded = tokenizer.encode_batch(["before", stubborn, "after"])
+    assert tokenizer.decode(encoded[1].tolist()) == stubborn
+    assert [encoded[0].tolist(), encoded[2].tolist()] == [tokenizer.encode("before"), tokenizer.encode("after")]
+
+
+@given(st.lists(st.text("abc .", min_size=1, max_size=200), min_size=1, max_size=8), ANY_TEXT, st.integers(258, 400))
+@settings(max_examples=40)
+def test_every_trained_tokenizer_has_the_fast_way_and_it_agrees(texts, other, size):
+    tokenizer = Tokenizer.train(texts, size)
+    assert tokenizer._fast is not None
+    for text in (*texts, "".join(texts), other):
+        assert tokenizer.encode_batch([text])[0].tolist() == tokenizer.encode(text)
+
+
+def changed(tokenizer: Tokenizer, tmp_path, change) -> Tokenizer:
+    content = json.loads(tokenizer.to_json())
+    change(content)
+    path = tmp_path / "changed.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return Tokenizer.load(path)
+
+
+def test_merges_that_the_fast_way_would_do_otherwise_are_done_as_the_file_says(tmp_path):
+    """`ab` + `c` is the only merge that gives `abc`, but `bc` comes first: "abc" is never one token."""
+
+    def merge(content):
+        entries = {"bc": 257, "ab": 258, "abc": 259}
+        content["model"]["vocab"].update(entries)
+        content["model"]["merges"] = [["b", "c"], ["a", "b"], ["ab", "c"]]
+
+    tokenizer = changed(Tokenizer.of_bytes(), tmp_path, merge)
+    ids = tokenizer.encode("abc ab bc")
+    assert tokenizer.decode_bytes(ids[:1]) == b"a" and ids[1] == 257
+    assert tokenizer.encode_batch(["abc ab bc"])[0].tolist() == ids
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content.update(normalizer={"type": "NFC"}),
+        lambda content: content["model"].update(merges=content["model"]["merges"][::-1]),
+        lambda content: content["added_tokens"].append({**content["added_tokens"][0], "id": 400, "content": "<x>"}),
+        lambda content: content["model"].update(ignore_merges=True),
+    ],
+    ids=["a normalizer", "another order of merges", "another special token", "words that skip the merges"],
+)
+def test_a_tokenizer_unlike_ours_is_followed_all_the_same(tmp_path, change):
+    tokenizer = changed(Tokenizer.train([TEXT], 400), tmp_path, change)
+    for text in (TEXT, "e\u0301 <x> \u212b", "  jumping"):
+        assert tokenizer.encode_batch([text])[0].tolist() == tokenizer.encode(text)
 
 
 def test_the_spelling_of_the_special_token_is_text_also_after_loading(tokenizer, tmp_path):
