@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from groundup.config import Config, load_config
-from groundup.corpus import Corpus, is_corpus, prepare_corpus
+from groundup.corpus import Corpus, is_corpus, prepare_corpus, read_clean
 from groundup.documents import Document, FileRecord, read_documents
 from groundup.errors import Stopped, UserError
 from groundup.events import Event, Notice, Phase, Progress
@@ -45,7 +45,7 @@ def write_many(folder: Path, count: int = 30, paragraphs: int = 12) -> Path:
 
 
 def texts_of(paths: Iterable[Path]) -> dict[str, str]:
-    return {item.source: item.text for item in read_documents([*paths]) if isinstance(item, Document)}
+    return {item.source: item.text for item in read_clean([*paths], Config()) if isinstance(item, Document)}
 
 
 def rows_of(corpus: Corpus) -> list[dict]:
@@ -169,7 +169,7 @@ def test_progress_grows_and_never_passes_its_total(corpus, events):
         elif isinstance(event, Progress):
             assert event.done >= done and total is not None and event.done <= total, event
             done = event.done
-    assert phases == ["reading", "learning the tokenizer", "tokenizing"]
+    assert phases == ["reading", "cleaning", "learning the tokenizer", "tokenizing"]
 
 
 def test_the_decisions_are_noted_with_their_reason(mixed, tmp_path):
@@ -267,8 +267,8 @@ def children() -> set[int]:
     return {child.pid for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE}
 
 
-@pytest.mark.parametrize("phase", ["reading", "learning the tokenizer", "tokenizing"])
-def test_an_interrupted_preparation_leaves_nothing_behind(tmp_path, phase):
+@pytest.mark.parametrize("phase", ["reading", "cleaning", "learning the tokenizer", "tokenizing"])
+def test_an_interrupted_preparation_leaves_no_process_and_no_half_corpus(tmp_path, phase):
     folder = write_many(tmp_path / "docs", count=30)
     before, phases = children(), []
 
@@ -283,7 +283,7 @@ def test_an_interrupted_preparation_leaves_nothing_behind(tmp_path, phase):
     with pytest.raises(Stopped) as caught:
         prepare_corpus([folder], tmp_path / "out" / "corpus", Config(), listen=listen, poll=poll)
     assert caught.value is not None  # an exception that is kept must not keep the reader processes
-    assert list((tmp_path / "out").iterdir()) == []
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".corpus.preparing"]
     deadline = time.monotonic() + 5
     while children() - before and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -336,8 +336,9 @@ def test_what_the_user_asked_of_the_tokenizer_holds_on_small_texts(tmp_path):
 
 def test_the_tokenizer_learns_from_every_text_of_a_large_corpus(tmp_path, monkeypatch):
     # stands for a corpus of a few texts far larger than the sample: one whole text would be more than all of it
-    monkeypatch.setattr("groundup.corpus.prepare.SAMPLE_BYTES", 60_000)
-    monkeypatch.setattr("groundup.corpus.prepare.SAMPLE_PIECE", 2_000)
+    for module in ("stages", "vocabulary"):
+        monkeypatch.setattr(f"groundup.corpus.{module}.SAMPLE_BYTES", 60_000)
+    monkeypatch.setattr("groundup.corpus.stages.SAMPLE_PIECE", 2_000)
     for number, word in enumerate(("alphabetical ", "bumblebee ", "cryptography ")):
         lines = [f"{word}{n} " * 8 + "\n" for n in range(2500)]
         (tmp_path / f"{number}.txt").write_text("".join(lines))

@@ -1,32 +1,32 @@
 import random
 import re
+from collections.abc import Iterable
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundup.corpus.split import Unit, cut, cutting_size, digest, hold_out
+from groundup.corpus.split import cut, cutting_size, digest, hold_out
 
 
-def units_of(sizes: list[int]) -> list[Unit]:
-    return [Unit(n, 0, -1, size, digest(f"text {n}")) for n, size in enumerate(sizes)]
+def names_of(numbers: Iterable[int]) -> np.ndarray:
+    return np.frombuffer(b"".join(digest(f"text {n}") for n in numbers), "<u8").reshape(-1, 2)
 
 
-def share_of(units: list[Unit]) -> float:
-    return sum(unit.size for unit in units if unit.held_out) / sum(unit.size for unit in units)
-
-
-def held_out(units: list[Unit]) -> set[bytes]:
-    return {unit.digest for unit in units if unit.held_out}
+def held_out(sizes: dict[int, int], share: float, seed: int) -> set[int]:
+    """Which of the texts, by their numbers in the order given, are held out."""
+    chosen = hold_out(names_of(sizes), np.array(list(sizes.values())), share, seed)
+    return {number for number, out in zip(sizes, chosen, strict=True) if out}
 
 
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.2, 0.5])
 @pytest.mark.parametrize("seed", [0, 1, 2**63 - 1])
 def test_the_share_is_met_where_documents_are_many(share, seed):
     rng = random.Random(5)
-    units = units_of([rng.randint(10, 2000) for _ in range(500)])
-    hold_out(units, share, seed)
-    assert share * 0.94 < share_of(units) < share * 1.11
+    sizes = {n: rng.randint(10, 2000) for n in range(500)}
+    out = sum(sizes[n] for n in held_out(sizes, share, seed))
+    assert share * 0.94 < out / sum(sizes.values()) < share * 1.11
 
 
 @given(
@@ -35,47 +35,33 @@ def test_the_share_is_met_where_documents_are_many(share, seed):
     seed=st.integers(0, 2**63 - 1),
 )
 def test_there_is_always_something_to_train_on_and_something_held_out(sizes, share, seed):
-    units = units_of(sizes)
-    hold_out(units, share, seed)
-    out = sum(unit.held_out for unit in units)
-    assert out < len(units)
-    assert out > 0 or len(units) == 1
+    out = held_out(dict(enumerate(sizes)), share, seed)
+    assert len(out) < len(sizes)
+    assert out or len(sizes) == 1
     # never more than a tenth above the share, but for the smallest where all are larger than it
-    assert share_of(units) <= share * 1.1 + 1e-9 or (
-        out == 1 and next(unit.size for unit in units if unit.held_out) == min(sizes)
-    )
+    held = [sizes[n] for n in out]
+    assert sum(held) / sum(sizes) <= share * 1.1 + 1e-9 or held == [min(sizes)]
 
 
 def test_the_choice_does_not_depend_on_the_order_of_the_files():
-    units = units_of([100 + n for n in range(200)])
-    hold_out(units, 0.1, 7)
-    chosen = held_out(units)
-    shuffled = units_of([100 + n for n in range(200)])
+    sizes = {n: 100 + n for n in range(200)}
+    shuffled = list(sizes)
     random.Random(1).shuffle(shuffled)
-    hold_out(shuffled, 0.1, 7)
-    assert held_out(shuffled) == chosen
+    assert held_out({n: sizes[n] for n in shuffled}, 0.1, 7) == held_out(sizes, 0.1, 7)
 
 
 def test_the_choice_depends_on_the_seed():
-    choices = set()
-    for seed in range(5):
-        units = units_of([100] * 100)
-        hold_out(units, 0.1, seed)
-        choices.add(frozenset(held_out(units)))
-    assert len(choices) == 5
+    assert len({frozenset(held_out(dict.fromkeys(range(100), 100), 0.1, seed)) for seed in range(5)}) == 5
 
 
 def test_one_more_file_moves_few_others_across_the_line():
-    before, after = units_of([100] * 300), units_of([100] * 301)
-    hold_out(before, 0.1, 0)
-    hold_out(after, 0.1, 0)
-    assert len(held_out(before) ^ held_out(after)) <= 3
+    before = held_out(dict.fromkeys(range(300), 100), 0.1, 0)
+    after = held_out(dict.fromkeys(range(301), 100), 0.1, 0)
+    assert len(before ^ after) <= 3
 
 
 def test_a_share_of_nothing_holds_nothing_out():
-    units = units_of([100] * 50)
-    hold_out(units, 0.0, 0)
-    assert not held_out(units)
+    assert not held_out(dict.fromkeys(range(50), 100), 0.0, 0)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +78,7 @@ def test_a_share_of_nothing_holds_nothing_out():
     ],
 )
 def test_documents_are_cut_only_where_whole_ones_cannot_make_up_the_share(sizes, share, cuts):
-    size = cutting_size(sizes, share)
+    size = cutting_size(np.array(sizes), share)
     assert (size is not None) == cuts
     if size is not None:
         assert size >= 64

@@ -6,7 +6,7 @@
 from groundup.corpus.batches import IGNORE, Batches
 from groundup.corpus.corpus import SCORED_TOKENS, Corpus, is_corpus
 from groundup.corpus.prepare import prepare_corpus
-from groundup.corpus.settings import reading_options
+from groundup.corpus.settings import read_clean
 from groundup.corpus.tokenizer import END_OF_TEXT, Tokenizer
 
 __all__ = [
@@ -18,5 +18,5 @@ __all__ = [
     "Tokenizer",
     "is_corpus",
     "prepare_corpus",
-    "reading_options",
+    "read_clean",
 ]

@@ -1,332 +1,197 @@
-"""Documents to a corpus directory, in two passes over a spool file, so that memory does not grow with the texts.
+"""Documents to a corpus directory: read, clean, deduplicate, split, learn the tokenizer, tokenize, account for it all.
 
-Pass 1 reads every file once, drops exact duplicates and spools the texts. Then the split is decided, the tokenizer is
-trained on a sample of the training side, and pass 2 tokenizes the spool into shards. `manifest.json` is written last.
+The texts lie on the disk in parts, and every step but the decisions works on one part at a time: memory does not grow
+with the texts, all cores are used, and the same steps run on many machines (cluster.py).
 """
 
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import asdict, fields, replace
-from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
 
 from groundup.config import Config
+from groundup.cores import usable_cores
+from groundup.corpus import stages
 from groundup.corpus.corpus import CORPUS_VERSION, Corpus
+from groundup.corpus.decide import drop_duplicates, split
+from groundup.corpus.ledger import write_ledger
+from groundup.corpus.reading import read_texts
 from groundup.corpus.settings import reading_options
-from groundup.corpus.shards import ShardWriter
-from groundup.corpus.split import Unit, cut, cutting_size, digest, hold_out
-from groundup.corpus.tokenizer import SAMPLE_BYTES, Tokenizer, vocabulary_rule
-from groundup.documents import Document, find_files, read_documents
+from groundup.corpus.shards import merge_shards
+from groundup.corpus.tokenizer import Tokenizer
+from groundup.corpus.vocabulary import learn_tokenizer
+from groundup.corpus.work import Crew, Stage, Work, await_each
+from groundup.documents import Server
 from groundup.errors import UserError
 from groundup.events import Listener, Notice, Phase, Progress, nobody
-from groundup.runs import fsync_directory, read_journal, write_atomic
-
-SMALLEST_BPE = 512
-ENOUGH_HELD_OUT = 1_000_000  # bytes: the loss on them is known to about 0.5%, and scoring them takes seconds
-SAMPLE_PIECE = 20_000  # characters; small beside SAMPLE_BYTES, so that the sample has nearly the size asked for
-ENCODE_AT_ONCE = 2_000_000  # characters handed to the tokenizer in one call: keeps all cores busy, costs little memory
+from groundup.runs import fsync_directory, locked, read_json, write_atomic
 
 
 def prepare_corpus(
-    paths: Sequence[Path],
+    paths: Sequence[Path | Server],
     out: Path,
     config: Config,
     *,
+    keep_texts: bool = False,
     listen: Listener = nobody,
     poll: Callable[[], None] = lambda: None,
 ) -> Corpus:
-    """Read `paths` and write the corpus directory `out`, which must not exist; an earlier try's work is replaced.
+    """Read `paths` and write the corpus directory `out`; a corpus that is there is replaced when the new one is done.
 
-    Decides `data.tokenizer` and `data.vocab_size` in `config` where the user has not. `poll` is called often and may
-    raise. Raises UserError when nothing can be read.
+    Files that have not changed since that corpus was made, if it has kept its texts, or since an earlier try that was
+    stopped, are not read again; the result is the same. Decides `data.tokenizer`, `data.vocab_size` and
+    `data.validation` in `config` where the user has not. `poll` is called often and may raise. Raises UserError when
+    nothing can be read.
     """
-    work = out.with_name(f".{out.name}.preparing")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    try:
-        spool = _Spool(work / "spool.jsonl")
-        records = _read(paths, spool, work / "ledger.jsonl", config, listen, poll)
-        units, notes = _split(spool, config)
-        tokenizer = _tokenizer(spool, units, config, listen, poll)
-        listen(Phase("tokenizing", sum(unit.size for unit in units), "bytes"))
-        counts = _write_shards(spool, units, tokenizer, work, listen, poll)
-        spool.close()
-        write_atomic(work / "tokenizer.json", tokenizer.to_json())
-        shards = {
-            path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in sorted(work.glob("*.ds"))
-        }
-        manifest = {
-            "version": CORPUS_VERSION,
-            "fingerprint": _fingerprint(units, tokenizer),
-            **records,
-            "documents": len(spool),
-            "duplicates": spool.duplicates,
-            **counts,
-            "vocab_size": tokenizer.vocab_size,
-            "settings": {f"data.{field.name}": getattr(config.data, field.name) for field in fields(config.data)},
-            "notes": notes,
-            "shards": shards,
-        }
-        write_atomic(work / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-        for path in [*work.iterdir(), work]:
-            _fsync(path)
-        work.rename(out)
-        fsync_directory(out.parent)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
-    for note in notes:
+    place = out.with_name(f".{out.name}.preparing")
+    place.mkdir(parents=True, exist_ok=True)
+    with locked(place):
+        try:
+            _prepare(paths, place, out, config, keep_texts, listen, poll)
+        except UserError:
+            shutil.rmtree(place)
+            raise
+        # whatever else stops it leaves the texts that were read, for the next try
+        shutil.rmtree(place)
+    corpus = Corpus(out)
+    for note in corpus.manifest["notes"]:
         listen(Notice(note))
-    return Corpus(out)
+    return corpus
 
 
-class _Spool:
-    """The texts of the corpus in one file, in order; of each only its size and name are kept in memory."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file = path.open("w+b")
-        self._seen: set[bytes] = set()
-        self.digests: list[bytes] = []
-        self.sizes: list[int] = []
-        self.duplicates = 0
-
-    def __len__(self) -> int:
-        return len(self.sizes)
-
-    def add(self, document: Document) -> bool:
-        """Keep a document, unless its text is here already; whether it was kept."""
-        name = digest(document.text)
-        if name in self._seen:
-            self.duplicates += 1
-            return False
-        self._seen.add(name)
-        self.digests.append(name)
-        self.sizes.append(len(document.text.encode()))
-        self._file.write(json.dumps(asdict(document), ensure_ascii=False).encode() + b"\n")
-        return True
-
-    def __iter__(self) -> Iterator[Document]:
-        self._file.seek(0)
-        for line in self._file:
-            row = json.loads(line)
-            yield Document(**{**row, "pages": tuple(row["pages"])})
-
-    def close(self) -> None:
-        self._file.close()
-        self.path.unlink()
-
-
-def _read(
-    paths: Sequence[Path],
-    spool: _Spool,
-    ledger: Path,
+def _prepare(
+    paths: Sequence[Path | Server],
+    place: Path,
+    out: Path,
     config: Config,
+    keep_texts: bool,
     listen: Listener,
     poll: Callable[[], None],
-) -> dict[str, Any]:
-    total = sum(1 for _ in find_files(paths))
-    listen(Phase("reading", total, "files"))
-    totals = {"read": 0, "skipped": 0, "failed": 0}
-    done = repeated = 0
-    # closed at once when `poll` raises: an exception that is kept would keep the reader processes, too
-    with (
-        ledger.open("w", encoding="utf-8") as file,
-        closing(read_documents(paths, options=reading_options(config))) as items,
-    ):
-        for item in items:
-            poll()
-            if isinstance(item, Document):
-                repeated += not spool.add(item)
-                continue
-            if repeated:  # the documents of a file come before its record
-                again = f"{repeated} of {item.documents} documents repeat earlier ones and were left out"
-                item = replace(item, reason="; ".join(filter(None, [item.reason, again])))
-                repeated = 0
-            _write_row(file, asdict(item))
-            totals[item.status] += 1
-            done += "!/" not in item.path  # members of archives are no files of their own
-            listen(Progress(done, item.path))
-            if item.status == "failed":
-                listen(Notice(f"{item.path}: {item.reason}", "warning"))
-    if not len(spool):
-        where = ", ".join(str(path) for path in paths)
-        raise UserError(
-            f"no text could be read: {totals['skipped']} files skipped, {totals['failed']} failed"
-            + _first_reasons(ledger),
-            where=where,
-            fix="give a folder or files with text in them; `groundup read FILE` shows what is read of a file",
+) -> None:
+    earlier = _earlier_texts(place, out)
+    work = Work.begin(place, config)
+    with closing(Crew(work, usable_cores())) as crew:
+        examined: list[Future[None]] = []
+        parts = read_texts(
+            paths,
+            place / "texts",
+            reading_options(work.settings["data"]),
+            earlier,
+            listen=listen,
+            poll=poll,
+            complete=lambda part: examined.append(crew.submit(stages.examine, part)),
         )
-    return {"files": totals}
 
-
-def _first_reasons(ledger: Path) -> str:
-    rows = islice(read_journal(ledger), 3)
-    return "".join(f"\n  {row['path']}: {row['reason']}" for row in rows)
-
-
-def _split(spool: _Spool, config: Config) -> tuple[list[Unit], list[str]]:
-    """Cut where documents are too few, drop blocks that repeat, and choose what is held out."""
-    notes: list[str] = []
-    share = min(0.1, ENOUGH_HELD_OUT / max(sum(spool.sizes), 1))
-    share = config.decide(
-        "data.validation", share, f"a tenth, and at most {ENOUGH_HELD_OUT:,} bytes: enough to measure by"
-    )
-    size = cutting_size(spool.sizes, share)
-    units: list[Unit] = []
-    if size is None:
-        units = [
-            Unit(n, 0, -1, size, name) for n, (size, name) in enumerate(zip(spool.sizes, spool.digests, strict=True))
-        ]
-    else:
-        seen, cut_documents, cut_blocks, repeated = set(), 0, 0, 0
-        for number, document in enumerate(spool):
-            # the size is in bytes, and `cut` counts characters: three bytes each in many scripts
-            blocks = cut(document.text, max(1, size * len(document.text) // max(1, spool.sizes[number])))
-            cut_documents += len(blocks) > 1
-            cut_blocks += len(blocks) if len(blocks) > 1 else 0
-            for start, end in blocks:
-                text = document.text[start:end]
-                name = digest(text)
-                if not text.strip():
-                    continue
-                if name in seen:
-                    repeated += end - start
-                else:
-                    seen.add(name)
-                    units.append(Unit(number, start, end, len(text.encode()), name))
-        notes.append(
-            f"few or uneven documents: {cut_documents} of {len(spool)} were cut into {cut_blocks} blocks of about"
-            f" {size:,} bytes at paragraph ends, and whole blocks are held out for validation"
-        )
-        if repeated:
-            notes.append(f"blocks that repeat others word for word were left out: {repeated:,} characters")
-    hold_out(units, share, config.training.seed)
-    if share and not any(unit.held_out for unit in units):
-        notes.append("the text is too short to hold any of it out: there is no validation")
-    return units, notes
-
-
-def _texts(spool: _Spool, units: Iterable[Unit]) -> Iterator[tuple[Unit, Document, str]]:
-    """Each unit with its document and its text; units are in the order of their documents."""
-    documents = enumerate(spool)
-    number, document = -1, None
-    for unit in units:
-        while number < unit.document:
-            number, document = next(documents)
-        assert document is not None
-        yield unit, document, document.text if unit.end < 0 else document.text[unit.start : unit.end]
-
-
-def _tokenizer(
-    spool: _Spool, units: list[Unit], config: Config, listen: Listener, poll: Callable[[], None]
-) -> Tokenizer:
-    training = [unit for unit in units if not unit.held_out]
-    total = sum(unit.size for unit in training)
-    kind, size, reason = vocabulary_rule(total, config.training.minutes)
-    if kind == "bytes" and (config.data.tokenizer == "bpe" or (config.data.vocab_size or 257) > 257):
-        kind, size, reason = "bpe", SMALLEST_BPE, "asked for, on a text that is small for it"
-    kind = config.decide("data.tokenizer", kind, reason)
-    if kind == "bytes":
-        if config.decide("data.vocab_size", 257, "256 bytes and the end-of-text token") != 257:
-            raise UserError(
-                f"data.vocab_size = {config.data.vocab_size}, but data.tokenizer = 'bytes' has 257 entries",
-                fix="leave data.vocab_size out, or use data.tokenizer=bpe",
-            )
-        return Tokenizer.of_bytes()
-    vocab_size = config.decide("data.vocab_size", size, reason)
-    listen(Phase("learning the tokenizer", min(total, SAMPLE_BYTES), "bytes"))
-
-    def sample() -> Iterator[str]:
-        done = 0
-        share = SAMPLE_BYTES / total
-        for unit, _, text in _texts(spool, training):
-            poll()
-            if share >= 1:
-                pieces = [text]
+        def on_all(stage: Stage, name: str = "") -> None:
+            sizes = [work.texts(part).stat().st_size for part in range(parts)]
+            if name:
+                listen(Phase(name, sum(sizes), "bytes"))
+            if parts == 1:  # no child process for little text
+                stage(work, 0)
             else:
-                # a large corpus is sampled by the names of its pieces: the choice does not depend on the order of the
-                # texts, and every text is represented, however few and large they are
-                starts = range(0, len(text), SAMPLE_PIECE)
-                pieces = [text[at : at + SAMPLE_PIECE] for at in starts if _drawn(unit.digest, at, share)]
-            for piece in pieces:
-                done += len(piece.encode())
-                listen(Progress(min(done, SAMPLE_BYTES)))
-                yield piece
-
-    return Tokenizer.train(sample(), vocab_size)
-
-
-def _drawn(name: bytes, offset: int, share: float) -> bool:
-    draw = hashlib.blake2b(name + offset.to_bytes(8, "little"), digest_size=4).digest()
-    return int.from_bytes(draw, "little") < share * 2**32
-
-
-def _write_shards(
-    spool: _Spool,
-    units: list[Unit],
-    tokenizer: Tokenizer,
-    work: Path,
-    listen: Listener,
-    poll: Callable[[], None],
-) -> dict[str, int]:
-    writers = {split: ShardWriter(work, split, tokenizer.dtype, tokenizer.eos_id) for split in ("train", "validation")}
-    totals = {"train_tokens": 0, "validation_tokens": 0, "train_bytes": 0, "validation_bytes": 0}
-    done = 0
-    with (work / "documents.jsonl").open("w", encoding="utf-8") as rows:
-        for group in _groups(_texts(spool, units)):
+                begun = examined if stage is stages.examine else []
+                futures = begun + [crew.submit(stage, part) for part in range(len(begun), parts)]
+                for done, _ in enumerate(await_each(futures, poll), 1):
+                    if name:
+                        listen(Progress(sum(sizes[:done])))
             poll()
-            encoded = tokenizer.encode_batch([text for _, _, text in group])
-            for (unit, document, _), tokens in zip(group, encoded, strict=True):
-                split = "validation" if unit.held_out else "train"
-                row = {
-                    "source": document.source,
-                    "media_type": document.media_type,
-                    "split": split,
-                    "tokens": len(tokens),
-                }
-                if unit.end >= 0:
-                    row["characters"] = [unit.start, unit.end]
-                if document.pages:
-                    row["pages"] = list(document.pages)
-                _write_row(rows, row)
-                writers[split].add(tokens)
-                totals[f"{split}_bytes"] += unit.size
-                totals[f"{split}_tokens"] += len(tokens)
-                done += unit.size
-            listen(Progress(done))
-    for writer in writers.values():
-        writer.close()
-    return totals
+
+        on_all(stages.examine, "cleaning")
+        drop_duplicates(work, parts)
+        if work.noted("cutting")["size"] is not None:
+            on_all(stages.cut)
+        poll()
+        split(work, parts)
+        on_all(stages.sample)
+        learn_tokenizer(work, parts, listen, poll)
+        on_all(stages.encode, "tokenizing")
+    finish(work, parts)
+    settings = read_json(place / "corpus" / "manifest.json")["settings"]
+    for key, (value, reason) in work.noted("decisions").items():
+        assert config.decide(key, value, reason) == settings[key]
+    if keep_texts:
+        (place / "texts").rename(place / "corpus" / "texts")
+    publish(place / "corpus", out)
 
 
-def _groups(items: Iterable[tuple[Unit, Document, str]]) -> Iterator[list[tuple[Unit, Document, str]]]:
-    group, characters = [], 0
-    for item in items:
-        group.append(item)
-        characters += len(item[2])
-        if characters >= ENCODE_AT_ONCE:
-            yield group
-            group, characters = [], 0
-    if group:
-        yield group
+def finish(work: Work, parts: int) -> None:
+    """Put the parts together into the corpus directory `corpus` of the working directory; the manifest comes last."""
+    out = work.path / "corpus"
+    out.mkdir()
+    for name in ("train", "validation"):
+        merge_shards([work.folder("tokens") / f"{part:05d}-{name}-00000.ds" for part in range(parts)], out, name)
+    shutil.copyfile(work.path / "tokenizer.json", out / "tokenizer.json")
+    totals = write_ledger(work, parts, out)
+    noted = work.noted("split")
+    shards = {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in sorted(out.glob("*.ds"))}
+    decisions = work.noted("decisions")
+    settings = {f"data.{name}": value for name, value in work.settings["data"].items()}
+    settings |= {key: value for key, (value, _) in decisions.items()}
+    manifest = {
+        "version": CORPUS_VERSION,
+        "fingerprint": hashlib.sha256(
+            (out / "tokenizer.json").read_bytes() + json.dumps(shards, sort_keys=True).encode()
+        ).hexdigest()[:32],
+        "files": totals.files,
+        "documents": totals.documents["kept"],
+        "duplicates": totals.documents["duplicates"],
+        "near_duplicates": totals.documents["near_duplicates"],
+        "filtered": totals.documents["filtered"],
+        "repeated_paragraphs": noted["paragraph"],
+        "paragraphs_across_the_split": noted["across the split"],
+        "cleaned": totals.cleaned,
+        "failed_rules": totals.failed_rules,
+        "languages": totals.languages,
+        **{
+            f"{name}_{unit}": totals.tokens[f"{name}_{unit}"]
+            for name in ("train", "validation")
+            for unit in ("tokens", "bytes")
+        },
+        "vocab_size": Tokenizer.load(out / "tokenizer.json").vocab_size,
+        "settings": settings,
+        "notes": noted["notes"],
+        "shards": shards,
+    }
+    write_atomic(out / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
 
 
-def _write_row(file: TextIO, row: dict[str, Any]) -> None:
-    # file names may hold bytes that are not UTF-8; they must not stop the ledger
-    file.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace").decode() + "\n")
+def _earlier_texts(place: Path, out: Path) -> list[Path]:
+    """Folders of texts that earlier preparations left, the newest last; everything else they left is removed."""
+    replaced = _replaced(out)
+    if replaced.exists():  # it was stopped while one corpus took the other's place
+        if out.exists():
+            shutil.rmtree(replaced)
+        else:
+            replaced.rename(out)
+    earlier = place / "earlier"
+    earlier.mkdir(exist_ok=True)
+    for found in (place / "texts", place / "corpus" / "texts"):
+        if found.is_dir():
+            found.rename(earlier / f"{len(list(earlier.iterdir())):05d}")
+    for path in place.iterdir():
+        if path != earlier and not path.name.startswith(".lock"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return [out / "texts", *sorted(earlier.iterdir())]
 
 
-def _fingerprint(units: list[Unit], tokenizer: Tokenizer) -> str:
-    name = hashlib.sha256(tokenizer.to_json().encode())
-    for unit in units:
-        name.update(unit.digest + bytes([unit.held_out]))
-    return name.hexdigest()[:32]
+def publish(new: Path, out: Path) -> None:
+    """Put the corpus directory `new` in the place `out`, of another corpus if there is one, when it is on the disk."""
+    for path in [*new.rglob("*"), new]:
+        _fsync(path)
+    replaced = _replaced(out)
+    if out.exists():
+        out.rename(replaced)
+    new.rename(out)
+    fsync_directory(out.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _replaced(out: Path) -> Path:
+    return out.with_name(f".{out.name}.replaced")
 
 
 def _sha256(path: Path) -> str:

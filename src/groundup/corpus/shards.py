@@ -6,6 +6,7 @@ end-of-text token.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -54,6 +55,50 @@ class ShardWriter:
 
     def _path(self, suffix: str) -> Path:
         return self.directory / f"{self.name}-{self._number:05d}.{suffix}"
+
+
+def merge_shards(pieces: Sequence[Path], directory: Path, name: str, shard_tokens: int = SHARD_TOKENS) -> int:
+    """Put token files that lie one after another together into shards, as one ShardWriter would have written them;
+    the number of tokens."""
+    number, here, total = 0, 0, 0
+    ends: list[np.ndarray] = []
+
+    def finish() -> None:
+        np.concatenate([np.empty(0, np.uint64), *ends]).astype("<u8").tofile(directory / f"{name}-{number:05d}.index")
+
+    file = (directory / f"{name}-00000.ds").open("wb")
+    for piece in pieces:
+        index = np.fromfile(piece.with_suffix(".index"), "<u8").astype(np.int64)
+        if not len(index):
+            continue
+        width = piece.stat().st_size // int(index[-1])
+        with piece.open("rb") as tokens:
+            done = 0
+            while done < len(index):
+                if here >= shard_tokens:
+                    finish()
+                    file.close()
+                    number, here, ends = number + 1, 0, []
+                    file = (directory / f"{name}-{number:05d}.ds").open("wb")
+                begin = int(index[done - 1]) if done else 0
+                # up to and with the document that fills the shard
+                last = min(int(np.searchsorted(index, begin + shard_tokens - here)) + 1, len(index))
+                ends.append((index[done:last] - begin + here).astype(np.uint64))
+                count = int(index[last - 1]) - begin
+                _copy(tokens, file, count * width)
+                here, total, done = here + count, total + count, last
+    finish()
+    file.close()
+    return total
+
+
+def _copy(source: BinaryIO, target: BinaryIO, count: int) -> None:
+    while count:
+        data = source.read(min(count, 16 << 20))
+        if not data:
+            raise EOFError("a token file is shorter than its index says")
+        target.write(data)
+        count -= len(data)
 
 
 class TokenStream:

@@ -7,15 +7,15 @@ from typing import Any
 import torch
 
 from groundup.config import Config
-from groundup.corpus import Corpus, Tokenizer, reading_options
-from groundup.documents import Document, read_documents
+from groundup.corpus import Corpus, Tokenizer, read_clean
+from groundup.documents import Document
 from groundup.errors import UserError
 from groundup.evaluation import Windows, reference_models, score
 from groundup.events import Listener, Notice, Phase, nobody
 from groundup.model import load_model
 from groundup.parallel import decide_compute
 from groundup.runs import Run, find_checkpoint, stop_on_signals
-from groundup.verbs.request import PathLike, Paths, as_paths
+from groundup.verbs.request import PathLike, Paths, as_inputs
 
 
 def evaluate(run: PathLike, paths: Paths = (), *, listen: Listener = nobody) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def evaluate(run: PathLike, paths: Paths = (), *, listen: Listener = nobody) -> 
     counted on the run's training text. Files are scored exactly as `read` prints them, without deduplication.
     Raises UserError when the run has no checkpoint or there is no text to score.
     """
-    run, given = Path(run), as_paths(paths)
+    run, given = Path(run), as_inputs(paths)
     checkpoint = find_checkpoint(run)
     home = checkpoint.parent if (checkpoint.parent / "run.json").is_file() else None
     if home is None and not given:
@@ -46,7 +46,7 @@ def evaluate(run: PathLike, paths: Paths = (), *, listen: Listener = nobody) -> 
     if given:
         listen(Phase("reading"))
         texts = []
-        for item in read_documents(given, options=reading_options(config)):
+        for item in read_clean(given, config):
             if isinstance(item, Document):
                 texts.append(item.text)
             elif item.status == "failed":

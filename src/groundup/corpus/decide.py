@@ -1,0 +1,200 @@
+"""The decisions that need every document: which repeat others, which text is held out, which paragraphs go.
+
+They are made from names and sketches alone, never from texts, so that they fit into one process.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from groundup.corpus.minhash import BANDS, similar
+from groundup.corpus.split import cutting_size, hold_out, planned_share
+from groundup.corpus.work import Work
+
+EXACT, NEAR, PARAGRAPH, ACROSS = range(4)
+KINDS = ("exact", "near", "paragraph", "across the split")
+
+
+def drop_duplicates(work: Work, parts: int) -> None:
+    """Which documents are kept: the first of those with equal texts, and the first of near copies if asked for.
+
+    Also notes the share to hold out, and the size to cut documents at where they are too few for that.
+    """
+    data = work.settings["data"]
+    facts = list(_facts(work, parts, "digests", "sizes"))
+    digests = np.concatenate([part["digests"] for part in facts])
+    sizes = np.concatenate([part["sizes"] for part in facts])
+    own = np.arange(len(sizes))
+    exact = _first_equal(digests)
+    like = own if data["dedup"] == "exact" else groups(work, parts, "documents")
+    kept = (exact == own) & (like == own)
+    repeats, near = np.flatnonzero(exact != own), np.flatnonzero((exact == own) & (like != own))
+    pairs = np.zeros((len(repeats) + len(near), 7), np.int64)
+    pairs[:, 0] = [EXACT] * len(repeats) + [NEAR] * len(near)
+    pairs[:, 1] = np.concatenate([repeats, near])
+    pairs[:, 4] = np.concatenate([exact[repeats], like[near]])
+    work.save("pairs", 0, pairs=pairs)
+    at = 0
+    for part, fact in enumerate(facts):
+        count = len(fact["sizes"])
+        work.save("kept", part, kept=kept[at : at + count])
+        at += count
+    left = sizes[kept]
+    share = planned_share(int(left.sum())) if data["validation"] is None else data["validation"]
+    work.note("cutting", {"share": share, "size": cutting_size(left, share), "documents": len(left)})
+
+
+def split(work: Work, parts: int) -> None:
+    """What is held out, and which paragraphs leave the training side: later near copies of others if asked for, and
+    always copies of paragraphs that are held out."""
+    cutting = work.noted("cutting")
+    notes: list[str] = []
+    units = _Units(work, parts, cutting["size"] is not None)
+    if cutting["size"] is not None:
+        blocks = np.bincount(units.document)
+        notes.append(
+            f"few or uneven documents: {np.sum(blocks > 1)} of {cutting['documents']} were cut into"
+            f" {blocks[blocks > 1].sum()} blocks of about {cutting['size']:,} bytes at paragraph ends, and whole blocks"
+            " are held out for validation"
+        )
+        if repeated := units.drop_repeated():
+            notes.append(f"blocks that repeat others word for word were left out: {repeated:,} bytes")
+    held_out = hold_out(units.digest, units.size, cutting["share"], work.settings["seed"])
+    if cutting["share"] and not held_out.any():
+        notes.append("the text is too short to hold any of it out: there is no validation")
+    removed, counts = _paragraphs(work, parts, units, held_out)
+    for part in range(parts):
+        first, last = np.searchsorted(units.part, [part, part + 1])
+        rows = np.stack([units.document - units.base[units.part], units.start, units.end, held_out], 1)[first:last]
+        lost = removed[slice(*np.searchsorted(removed[:, 0], [first, last]))] - [first, 0, 0]
+        work.save("units", part, units=rows, removed=lost)
+    train = int(units.size[~held_out].sum() - (removed[:, 2] - removed[:, 1]).sum())
+    work.note("split", {"train_bytes": train, "bytes": int(units.size.sum()), "notes": notes, **counts})
+
+
+def groups(work: Work, parts: int, kind: str) -> np.ndarray:
+    """(N,) the first of the `documents` or `paragraphs` that each one is like; found here, unless a cluster did it."""
+    if work.has(f"{kind}-groups"):
+        return work.load(f"{kind}-groups", 0)["first"]
+    counts = [len(fact[kind]) for fact in _facts(work, parts, kind)]
+    if not sum(counts):
+        return np.arange(0)
+    # on disk, because these 112 bytes a row are most of what there is
+    bands = np.lib.format.open_memmap(work.path / f"{kind}.npy", "w+", np.uint64, (sum(counts), BANDS))
+    at = 0
+    for count, fact in zip(counts, _facts(work, parts, kind), strict=True):
+        bands[at : at + count] = fact[kind]
+        at += count
+    names = None
+    if kind == "paragraphs":
+        names = np.concatenate([fact["names"] for fact in _facts(work, parts, "names")])
+    return similar(bands, names)
+
+
+class _Units:
+    """What is held out or not as a whole: documents, or blocks of them where documents are too few; as columns."""
+
+    def __init__(self, work: Work, parts: int, cut: bool) -> None:
+        counts = [len(fact["sizes"]) for fact in _facts(work, parts, "sizes")]
+        self.base = np.cumsum([0, *counts])
+        """The number of each part's first document among all."""
+        rows, digests, of = [], [], []
+        for part in range(parts):
+            if cut:
+                blocks = work.load("blocks", part)
+                here, names = blocks["rows"], blocks["digests"]
+            else:
+                fact = work.load("facts", part)
+                kept = np.flatnonzero(work.load("kept", part)["kept"])
+                whole = np.full(len(kept), -1)
+                here = np.stack([kept, np.zeros_like(kept), whole, fact["sizes"][kept]], 1)
+                names = fact["digests"][kept]
+            rows.append(here + np.array([self.base[part], 0, 0, 0]))
+            digests.append(names)
+            of.append(np.full(len(here), part))
+        self.document, self.start, self.end, self.size = np.concatenate(rows).T
+        self.digest = np.concatenate(digests)
+        self.part = np.concatenate(of)
+
+    def drop_repeated(self) -> int:
+        """Drop blocks whose text is that of an earlier one; their bytes."""
+        kept = _first_equal(self.digest) == np.arange(len(self.digest))
+        bytes_lost = int(self.size[~kept].sum())
+        for name in ("document", "start", "end", "size", "digest", "part"):
+            setattr(self, name, getattr(self, name)[kept])
+        return bytes_lost
+
+    def holding(self, document: np.ndarray, offset: np.ndarray) -> np.ndarray:
+        """The unit that holds each character `offset` of `document`, or -1."""
+        if not len(self.document):
+            return np.full(len(document), -1)
+        unit = np.searchsorted((self.document << 32) + self.start, (document << 32) + offset, side="right") - 1
+        inside = (self.document[unit] == document) & ((self.end[unit] < 0) | (offset < self.end[unit]))
+        return np.where((unit >= 0) & inside, unit, -1)
+
+
+def _paragraphs(
+    work: Work, parts: int, units: _Units, held_out: np.ndarray
+) -> tuple[np.ndarray, dict[str, dict[str, int]]]:
+    """(R, 3) unit, start and end of what is removed, sorted; and how many paragraphs and characters, by kind."""
+    facts = list(_facts(work, parts, "owners", "starts", "ends", "names"))
+    document = np.concatenate([fact["owners"] + units.base[part] for part, fact in enumerate(facts)])
+    start, end, names = (np.concatenate([fact[key] for fact in facts]) for key in ("starts", "ends", "names"))
+    unit = units.holding(document, start.astype(np.int64))
+    if near := work.settings["data"]["dedup"] == "paragraphs":
+        group = groups(work, parts, "paragraphs")
+    else:
+        group = np.unique(names, return_inverse=True)[1]
+    used = unit >= 0
+    out = np.zeros(len(unit), bool)
+    out[used] = held_out[unit[used]]
+    # of each group, the copy that stays: the first that is held out, or else the first of all
+    order = np.flatnonzero(used)
+    order = order[np.lexsort((order, ~out[order], group[order]))]
+    first = np.ones(len(order), bool)
+    first[1:] = group[order][1:] != group[order][:-1]
+    stays = order[np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))]
+    across = out[stays] & ~out[order]
+    lost = across | (~first & ~out[order]) if near else across
+    removed, kept = order[lost], stays[lost]
+    kinds = np.where(across[lost], ACROSS, PARAGRAPH)
+    pairs = np.stack(
+        [kinds, document[removed], start[removed], end[removed], document[kept], start[kept], end[kept]], 1
+    )
+    pairs = pairs[np.lexsort((pairs[:, 2], pairs[:, 1]))]
+    work.save("pairs", 1, pairs=pairs.astype(np.int64))
+    counts = {
+        KINDS[kind]: {
+            "paragraphs": int(np.sum(kinds == kind)),
+            "characters": int((end - start)[removed][kinds == kind].sum()),
+        }
+        for kind in (PARAGRAPH, ACROSS)
+    }
+    rows = [
+        piece
+        for at in np.sort(removed)
+        for piece in _in_units(units, held_out, int(unit[at]), int(document[at]), int(start[at]), int(end[at]))
+    ]
+    return np.array(rows, np.int64).reshape(-1, 3), counts
+
+
+def _in_units(
+    units: _Units, held_out: np.ndarray, unit: int, document: int, start: int, end: int
+) -> Iterator[tuple[int, int, int]]:
+    """A paragraph as pieces of the training units it lies in: a block may end inside it."""
+    while unit < len(units.document) and units.document[unit] == document and start < end:
+        last = end if units.end[unit] < 0 else min(end, int(units.end[unit]))
+        if not held_out[unit] and max(start, units.start[unit]) < last:
+            yield unit, max(start, int(units.start[unit])), last
+        start, unit = last, unit + 1
+
+
+def _facts(work: Work, parts: int, *names: str) -> Iterator[dict[str, np.ndarray]]:
+    for part in range(parts):
+        yield work.load("facts", part, *names)
+
+
+def _first_equal(digests: np.ndarray) -> np.ndarray:
+    """(N,) the first row of `digests`, (N, 2), that is equal to each."""
+    _, first, inverse = np.unique(digests, axis=0, return_index=True, return_inverse=True)
+    return first[inverse.reshape(-1)]
