@@ -85,6 +85,38 @@ def test_code_keeps_its_indentation(tmp_path, read):
     assert read(tmp_path)[0][0].text == code + "\n"
 
 
+def test_code_keeps_its_blanks_and_blank_lines_and_goes_on_over_a_page_break(tmp_path, read):
+    code = "def f(x):\n    total = 0      # so far\n    y  =  [1,   2]\n\n\n    for z in x:\n        total += z\n    return total"
+    canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=A4)
+    for lines in (code.split("\n")[:5], code.split("\n")[5:]):
+        canvas.setFont("Courier", 10)
+        for row, line in enumerate(lines):
+            canvas.drawString(60, 760 - 12 * row, line)
+        canvas.showPage()
+    canvas.save()
+    # The blank lines that end a page cannot be seen.
+    assert read(tmp_path)[0][0].text == code.replace("\n\n\n", "\n") + "\n"
+
+
+def test_prose_in_a_document_of_code_keeps_its_paragraphs(tmp_path, read):
+    canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=A4)
+    y = 780
+    for paragraph in PARAGRAPHS:
+        canvas.setFont("Times-Roman", 11)
+        for line in textwrap.wrap(paragraph, 80):
+            canvas.drawString(60, y, line)
+            y -= 17
+        y -= 12
+        canvas.setFont("Courier", 9)
+        for line in ["for x in y:", *["    print(x)"] * 6]:
+            canvas.drawString(60, y, line)
+            y -= 10.5
+        y -= 16
+    canvas.save()
+    blocks = read(tmp_path)[0][0].text.split("\n\n")
+    assert [" ".join(block.split()) for block in blocks[::2]] == PARAGRAPHS
+
+
 def test_leaders_and_superscripts_are_tidied(tmp_path, read):
     canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=A4)
     canvas.setFont("Times-Roman", 11)

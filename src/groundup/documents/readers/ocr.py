@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from groundup.documents.document import Document
 from groundup.documents.encoding import plain
+from groundup.documents.readers.hyphens import mend_words
 from groundup.documents.readers.ocr_columns import Block, find_blocks, has_label_column, page_turns
 from groundup.documents.readers.pages import join_pages
 from groundup.documents.reading import Nothing, Reading, Unreadable
@@ -74,7 +75,7 @@ def read_image(reading: Reading) -> Iterator[Document]:
         reading.tick()
     if frames > reading.limits.image_frames:
         reading.notes.append(f"only {reading.limits.image_frames} of {frames} images were read")
-    text, starts = join_pages(pages)
+    text, starts = join_pages(mend_words(pages))
     if text.strip():
         yield Document(text, reading.source, reading.media_type, starts)
     else:

@@ -70,7 +70,7 @@ def join_pages(pages: Sequence[str]) -> tuple[str, tuple[int, ...]]:
         page = page.strip("\n")
         if page and length:
             last = parts[-1].rstrip()[-1:]
-            gap = "\n" if page[0].islower() and (last.isalnum() or last in ",;-–") else "\n\n"
+            gap = "\n" if page[0] == " " or (page[0].islower() and (last.isalnum() or last in ",;-–")) else "\n\n"
             parts.append(gap)
             length += len(gap)
         starts.append(length)

@@ -11,6 +11,7 @@ from typing import Any
 from groundup.documents.document import Document
 from groundup.documents.encoding import plain
 from groundup.documents.readers import ocr
+from groundup.documents.readers.hyphens import MARKS, mend_words
 from groundup.documents.readers.pages import join_pages, strip_running_heads
 from groundup.documents.reading import Reading, Unreadable
 
@@ -20,11 +21,11 @@ _SCAN_CHARACTERS = 32  # a page with fewer, and with an image over 30% of it, is
 _SCAN_SHARE = 0.3
 _COPY_ALLOWED = 1 << 4  # PDF 32000-1, table 22, bit 5
 
-_HYPHENS = "\x02\ufffe\xad"  # PDFium's marks for the hyphen of a word broken at a line's end
-_LINES = re.compile(f"(\r\n|(?<=[{_HYPHENS}]))")
-_BROKEN_WORD = re.compile(rf"(\w?)[{_HYPHENS}](?:\n{{1,2}} *(\S+)( |\n{{0,2}})|(?=(\w?)))")
+_LINES = re.compile(f"(\r\n|(?<=[{MARKS}]))")
 _LEADERS = re.compile(r"(?:[ \t]?[.·…]){5,}[ \t]*")
-_LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
+_LIGATURE = re.compile("[ﬀ-ﬆ]")
+_LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
+_PIECE = re.compile(r"\S+ ?")
 _MONOSPACED = re.compile(rb"mono|courier|consol|typewriter|menlo|inconsolata|cmtt|sftt|lmtt|nimbusmon|code", re.I)
 _UNMAPPED = re.compile("[\ue000-\uf8ff\ufffd]")
 
@@ -91,9 +92,7 @@ def read_pdf(reading: Reading) -> Iterator[Document]:
     if missing:
         why = ocr.HOW_TO_GET if reading.options.ocr else "OCR is off"
         reading.notes.append(f"scanned pages were left out: {_few(missing)}; {why}")
-    leading = _leading([page for page in pages if not isinstance(page, str)])
-    texts = [page if isinstance(page, str) else plain(_layout(page, leading)) for page in pages]
-    text, starts = join_pages(strip_running_heads(texts))
+    text, starts = join_pages(mend_words(strip_running_heads(_texts(pages))))
     if damaged and not text.strip():
         raise Unreadable("no page could be read")
     if text.strip():
@@ -127,28 +126,64 @@ def _lines(page: Any) -> list[_Line]:
         for letter in (first, middle):
             raw.FPDFText_GetFontInfo(text_page, letter, name, 128, flags)
             monospaced = monospaced and bool(flags.value & 1 or _MONOSPACED.search(name.value))
+        line = part.strip().replace("\r", "").replace("\n", " ")
         advance = 0.0
         if monospaced:
             raw.FPDFText_GetCharOrigin(text_page, first + 1, following, unused)
             advance = max(0.0, following.value - x.value)
-        line = part.strip().replace("\r", "").replace("\n", " ")
+            if advance and " " in line and len(line) == last - first + 1:
+                line = _with_all_blanks(text_page, line, first, advance)
         lines.append(_Line(line, x.value, y.value, end.value, abs(size), advance))
     text_page.close()
     return lines
 
 
-def _leading(pages: list[list[_Line]]) -> float:
-    """The distance of baselines within a paragraph, in font sizes: the commonest of the document."""
-    steps: Counter[float] = Counter()
+def _with_all_blanks(text_page: Any, line: str, first: int, advance: float) -> str:
+    """A monospaced line, whose first character is number `first`, with as many blanks as are wide enough for the gaps
+    in it: PDFium writes one for any number of them."""
+    from pypdfium2 import raw
+
+    x, y = ctypes.c_double(), ctypes.c_double()
+    columns = []
+    for at in (0, len(line) - 1):
+        raw.FPDFText_GetCharOrigin(text_page, first + at, x, y)
+        columns.append(x.value / advance)
+    if not len(line) - 0.5 < columns[1] - columns[0] < 200:
+        return line
+    out = []
+    for match in _PIECE.finditer(line):
+        raw.FPDFText_GetCharOrigin(text_page, first + match.start(), x, y)
+        out.append(" " * (round(x.value / advance - columns[0]) - sum(map(len, out))) + match[0])
+    return "".join(out)
+
+
+def _texts(pages: list[list[_Line] | str]) -> list[str]:
+    """The text of each page; marks still stand for the hyphens of broken words."""
+    leading = _leading([page for page in pages if not isinstance(page, str)])
+    texts = []
+    above: list[_Line] = []
+    for page in pages:
+        if isinstance(page, str):
+            texts.append(page)
+        else:
+            texts.append(plain(_layout(page, leading, above)))
+            above = page
+    return texts
+
+
+def _leading(pages: list[list[_Line]]) -> dict[bool, float]:
+    """The distance of baselines within a paragraph, in font sizes, of prose (False) and of monospaced lines (True):
+    the commonest of the document."""
+    steps: dict[bool, Counter[float]] = {False: Counter(), True: Counter()}
     for lines in pages:
         for above, line in itertools.pairwise(lines):
             step = (above.y - line.y) / line.size
-            if 0.8 < step < 2.5 and abs(above.size - line.size) < 0.1:
-                steps[round(step * 20) / 20] += 1
-    return steps.most_common(1)[0][0] if steps else 1.2
+            if 0.8 < step < 2.5 and abs(above.size - line.size) < 0.1 and bool(line.advance) == bool(above.advance):
+                steps[line.advance > 0][round(step * 20) / 20] += 1
+    return {kind: counts.most_common(1)[0][0] if counts else 1.2 for kind, counts in steps.items()}
 
 
-def _layout(lines: list[_Line], leading: float) -> str:
+def _layout(lines: list[_Line], leadings: dict[bool, float], page_above: list[_Line]) -> str:
     """The text of a page: a blank line where baselines are further apart than in a paragraph or a
     first line is indented, and the indentation of monospaced lines."""
     out: list[str] = []
@@ -164,37 +199,42 @@ def _layout(lines: list[_Line], leading: float) -> str:
             base = line if line.size > above.size else above
             above = _Line(line.text, above.x, base.y, line.end, base.size, above.advance)
             continue
+        monospaced = line.advance > 0 and (above is None or above.advance > 0)
+        leading = leadings[monospaced]
         apart = above is not None and gap > 1.18 * leading
         if line.advance:
             if above is None or not above.advance or gap < 0 or gap > 3 * leading:
-                block_left = _left(lines, index)
+                block_left = _left(lines, index, page_above)
         elif above and not apart and gap > 0 and above.text[-1] in '.!?:”")' and not above.advance:
             apart = 0.8 < (line.x - above.x) / line.size < 4
         indent = " " * round((line.x - block_left) / line.advance) if line.advance and line.x > block_left else ""
-        out.append(("\n\n" if apart else "\n") + indent[:200] + line.text)
+        breaks = "\n\n" if apart else "\n"
+        if apart and monospaced:
+            breaks = "\n" * min(4, max(2, round(gap / leading)))
+        out.append(breaks + indent[:200] + line.text)
         above = line
-    text = _BROKEN_WORD.sub(_mend, "".join(out)).translate(_LIGATURES)
+    text = "".join(out)
+    if _LIGATURE.search(text):
+        text = _LIGATURE.sub(lambda match: _LIGATURES[match[0]], text)
     return _LEADERS.sub(" ... ", text)
 
 
-def _left(lines: list[_Line], index: int) -> float:
-    """The left edge of the monospaced lines from `index` on."""
-    left = lines[index].x
-    for line in lines[index:]:
-        if not line.advance:
-            break
-        left = min(left, line.x)
+def _left(lines: list[_Line], index: int, page_above: list[_Line]) -> float:
+    """The left edge of the monospaced lines from `index` on; of those that end the page above where these may go on
+    from there, which is to say near the top and a whole number of characters further in."""
+    first = lines[index]
+    left = min(line.x for line in itertools.takewhile(lambda line: line.advance, lines[index:]))
+    if index < 3:
+        ending = itertools.takewhile(lambda line: line.advance, itertools.dropwhile(_is_prose, reversed(page_above)))
+        before = min((line.x for line in ending), default=left)
+        columns = (left - before) / first.advance
+        if 0 < columns < 60 and abs(columns - round(columns)) < 0.1:
+            return before
     return left
 
 
-def _mend(match: re.Match[str]) -> str:
-    """The whole word on the upper line; with its hyphen where it may be more than a word break (S-Plus)."""
-    before, below, gap, beside = match.groups()
-    after = below or beside or ""
-    hyphen = "" if before.islower() and after[:1].islower() else "-"
-    if below is None:
-        return before + hyphen
-    return before + hyphen + below + (gap if gap in ("", "\n\n") else "\n")
+def _is_prose(line: _Line) -> bool:
+    return not line.advance
 
 
 def _is_scan(page: Any, lines: list[_Line]) -> bool:
