@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from groundup.corpus import minhash
 from groundup.corpus.minhash import BANDS, PARAGRAPH, ROWS, SHINGLE, jaccard, similar, sketch
 from groundup.corpus.paragraphs import find_paragraphs, find_words
 
@@ -166,6 +167,24 @@ def test_a_sketch_is_of_the_set_of_shingles_whatever_the_lines() -> None:
     one_a_line, one_line = sketch(["\n\n".join(words), " ".join(words)], [True, True]).documents
     np.testing.assert_array_equal(one_a_line, one_line)
     assert shared_bands(once, sketch([" ".join(words[::-1])], [False]).documents) == 0
+
+
+def test_every_shingle_counts_the_first_and_the_last_too() -> None:
+    # A cycle of words has the same shingles wherever it is opened.
+    cycles = [[*"abcdefg"[start:], *"abcdefg"[:start], *"abcdefgabcd"[start : start + 4]] for start in range(7)]
+    bands = sketch([" ".join(cycle) for cycle in cycles], [False] * 7).documents
+    assert (bands == bands[0]).all()
+    assert (sketch([" ".join(cycle[:-1]) for cycle in cycles], [False] * 7).documents != bands).any(axis=1).all()
+
+
+def test_hashing_shingles_in_blocks_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(7)
+    texts = ["\n\n".join(" ".join(write(rng, rng.randint(3, 60))) for _ in range(4)) for _ in range(20)]
+    whole = sketch(texts, [True] * 20)
+    monkeypatch.setattr(minhash, "_BLOCK", 7)
+    blocks = sketch(texts, [True] * 20)
+    np.testing.assert_array_equal(blocks.documents, whole.documents)
+    np.testing.assert_array_equal(blocks.paragraphs, whole.paragraphs)
 
 
 def test_names_are_equal_where_the_words_are() -> None:
