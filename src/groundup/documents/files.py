@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from groundup.documents.databases import Server, find_server
 from groundup.documents.document import FileRecord
 from groundup.errors import UserError
 
@@ -20,20 +21,31 @@ _LEFT_OUT = {
 }
 
 
-def find_files(paths: Sequence[Path]) -> Iterator[Path | FileRecord]:
-    """The regular files in `paths`, folders walked in the order of their names, each file once.
+def as_sources(paths: Sequence[Path | Server | str]) -> list[Path | Server]:
+    """`paths` with every text as what it names: a server where it is a URL, otherwise a file or folder.
+
+    Raises UserError for a URL of another kind and for a bad one."""
+    return [(find_server(path) or Path(path)) if isinstance(path, str) else path for path in paths]
+
+
+def find_files(paths: Sequence[Path | Server | str]) -> Iterator[Path | Server | FileRecord]:
+    """The regular files in `paths`, folders walked in the order of their names, each file once; servers as they are.
 
     What is not read becomes a FileRecord: hidden files, version control, virtual environments and installed
     packages (one record for the whole folder), links that lead outside the given paths, loops, FIFOs,
     sockets, devices (all "skipped"), unreadable folders ("failed"). A path given by name is read even if it
     is hidden or a link. Raises UserError for a path that does not exist."""
-    paths = [Path(path) for path in paths]
-    for path in paths:
+    sources = as_sources(paths)
+    given = [path for path in sources if isinstance(path, Path)]
+    for path in given:
         if not os.path.lexists(path):
             raise UserError("no such file or folder", where=show(path), fix=_nearest(path))
-    roots = [os.path.realpath(path) for path in paths]
+    roots = [os.path.realpath(path) for path in given]
     seen: set[Path] = set()
-    for path in paths:
+    for path in sources:
+        if isinstance(path, Server):
+            yield path
+            continue
         for found in _look_at(path, roots, given=True):
             if isinstance(found, Path):
                 # By name and not by inode: a link to a file is that file's text twice, and duplicates are

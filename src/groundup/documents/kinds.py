@@ -6,7 +6,11 @@ from pathlib import PurePosixPath
 
 HEAD_BYTES = 1 << 16
 
-_DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+_OFFICE = "application/vnd.openxmlformats-officedocument."
+_DOCX = _OFFICE + "wordprocessingml.document"
+_PPTX = _OFFICE + "presentationml.presentation"
+_XLSX = _OFFICE + "spreadsheetml.sheet"
+_OPENDOCUMENT = "application/vnd.oasis.opendocument."
 _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"%PDF-", "pdf", "application/pdf"),
     (b"\x89PNG\r\n\x1a\n", "image", "image/png"),
@@ -20,20 +24,36 @@ _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"\x1f\x8b", "gzip", "application/gzip"),
     (b"BZh", "bzip2", "application/x-bzip2"),
     (b"\xfd7zXZ\0", "xz", "application/x-xz"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "application/zstd"),
+    (b"PAR1", "parquet", "application/vnd.apache.parquet"),
+    (b"SQLite format 3\0", "sqlite", "application/vnd.sqlite3"),
+    (b"{\\rtf", "rtf", "application/rtf"),
 )
 _UNREAD: tuple[tuple[bytes, str, str], ...] = (
-    (b"\x28\xb5\x2f\xfd", "application/zstd", "zstd compression is not read; unpack it first"),
     (b"7z\xbc\xaf\x27\x1c", "application/x-7z-compressed", "7z archives are not read; unpack it first"),
     (b"Rar!\x1a\x07", "application/vnd.rar", "RAR archives are not read; unpack it first"),
-    (b"{\\rtf", "application/rtf", "RTF is not read; save it as DOCX or PDF"),
     (b"%!PS", "application/postscript", "PostScript is not read; convert it to PDF"),
-    (b"SQLite format 3\0", "application/vnd.sqlite3", "SQLite databases are not read here"),
-    (b"PAR1", "application/vnd.apache.parquet", "Parquet is not read; export it as JSONL or CSV"),
 )
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_OLD_OFFICE = {
+    ".doc": "old Word format; save it as DOCX or PDF",
+    ".xls": "old Excel format; save it as XLSX or CSV",
+    ".ppt": "old PowerPoint format; save it as PPTX or PDF",
+}
+_NEW_OFFICE = {".docx": _DOCX, ".xlsx": _XLSX, ".pptx": _PPTX}
 _BINARY_NAMES = {
     ".pdf": "a PDF",
     ".docx": "a Word document",
+    ".doc": "a Word document",
+    ".pptx": "a PowerPoint file",
+    ".ppt": "a PowerPoint file",
+    ".xlsx": "an Excel workbook",
+    ".xls": "an Excel workbook",
+    ".odt": "an OpenDocument file",
+    ".ods": "an OpenDocument file",
+    ".odp": "an OpenDocument file",
+    ".epub": "an EPUB",
+    ".rtf": "Rich Text Format",
     ".png": "an image",
     ".jpg": "an image",
     ".jpeg": "an image",
@@ -43,6 +63,7 @@ _BINARY_NAMES = {
     ".webp": "an image",
     ".bmp": "an image",
     ".zip": "a zip archive",
+    ".parquet": "a Parquet file",
 }
 _TABLES = {
     ".csv": ("csv", "text/csv"),
@@ -56,6 +77,12 @@ _TABLES = {
     ".html": ("html", "text/html"),
     ".htm": ("html", "text/html"),
     ".xhtml": ("html", "application/xhtml+xml"),
+    ".xml": ("xml", "application/xml"),
+    ".vtt": ("subtitles", "text/vtt"),
+    ".srt": ("subtitles", "application/x-subrip"),
+    ".sbv": ("subtitles", "text/x-sbv"),
+    ".ass": ("subtitles", "text/x-ssa"),
+    ".ssa": ("subtitles", "text/x-ssa"),
 }
 _PROSE = {
     "markdown": "text/markdown",
@@ -65,7 +92,24 @@ _PROSE = {
     "tex": "text/x-tex",
     "asciidoc": "text/asciidoc",
 }
-_HTML = re.compile(rb"\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(?:!doctype\s+html|html[\s>])", re.I | re.S)
+# Atomic groups: comments without end must not be tried in every combination.
+_HTML = re.compile(rb"(?>\s*(?:<\?xml[^>]*>|<!--.*?-->))*+\s*<(?:!doctype\s+html|html[\s>])", re.I | re.S)
+
+
+_FEED = re.compile(
+    rb"(?>\s*(?:<\?[^>]*>|<!--.*?-->|<!(?!--)[^>]*>))*+\s*<(?:rss[\s>]|(feed)\s[^>]*/Atom|rdf:RDF\s[^>]*/rss/)", re.S
+)
+_FLAT_OPENDOCUMENT = re.compile(
+    rb"\s*<\?xml[^>]{0,200}>\s*<office:document\s[^>]{0,20000}office:mimetype=\"(application/vnd\.oasis\.[\w.-]{1,60})\""
+)
+_SUBTITLES = (
+    (re.compile(rb"WEBVTT[\s\n]"), "text/vtt"),
+    (re.compile(rb"\s*\d+\s*\n\d\d:\d\d:\d\d[,.]\d{3} --> "), "application/x-subrip"),
+    (re.compile(rb"\[Script Info\]"), "text/x-ssa"),
+)
+_ZSTD_SKIPPED = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+_HEADER = re.compile(rb"([A-Za-z][A-Za-z0-9-]*):(?:[ \t].*)?\r?$|[ \t]+\S.*$")
+_MBOX = re.compile(rb"From \S+ .*\d{4}\r?\n[A-Za-z-]+: ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +138,26 @@ def find_kind(head: bytes, name: str) -> Kind:
         if head.startswith(magic):
             return Kind("", media_type, "skipped", reason)
     if head.startswith(_OLE):
-        if suffix in (".docx", ".xlsx", ".pptx"):
-            return Kind("", _DOCX, "failed", "it is protected by a password; remove it and read again")
-        return Kind("", "application/x-ole-storage", "skipped", "old Office format; save it as DOCX or PDF")
+        if suffix in _NEW_OFFICE or "EncryptedPackage".encode("utf-16-le") in head:
+            media_type = _NEW_OFFICE.get(suffix, "application/x-ole-storage")
+            return Kind("", media_type, "failed", "it is protected by a password; remove it and read again")
+        reason = _OLD_OFFICE.get(suffix, "old Office format; save it as DOCX or PDF")
+        return Kind("", "application/x-ole-storage", "skipped", reason)
+    if flat := _FLAT_OPENDOCUMENT.match(head):
+        return Kind("opendocument", flat[1].decode("ascii", "replace"))
     if suffix == ".pdf" and b"%PDF-" in head[:1024]:
         return Kind("pdf", "application/pdf")
-    if suffix in (".gz", ".bz2", ".xz"):  # without its magic bytes, so it is not compressed
+    if suffix in (".zst", ".zstd") and _ZSTD_SKIPPED.match(head):
+        return Kind("zstd", "application/zstd")
+    if suffix in (".gz", ".bz2", ".xz", ".zst", ".zstd"):  # without its magic bytes, so it is not compressed
         return find_kind(head, name[: -len(suffix)])
     return _by_name(head, name, suffix)
 
 
 def _by_name(head: bytes, name: str, suffix: str) -> Kind:
     looks_html = _HTML.match(head.removeprefix(b"\xef\xbb\xbf"), 0, 4096) is not None
+    if kind := _by_text(head.removeprefix(b"\xef\xbb\xbf"), suffix):
+        return kind
     if suffix in _TABLES:
         return Kind(*_TABLES[suffix])
     if suffix in _BINARY_NAMES and not looks_html and b"\0" in head:
@@ -126,6 +178,35 @@ def _by_name(head: bytes, name: str, suffix: str) -> Kind:
     return Kind("text", "text/plain")
 
 
+def _by_text(head: bytes, suffix: str) -> Kind | None:
+    if feed := _FEED.match(head, 0, 4096):
+        return Kind("feed", "application/atom+xml" if feed[1] else "application/rss+xml")
+    for pattern, media_type in _SUBTITLES:
+        if pattern.match(head):
+            return Kind("subtitles", media_type)
+    if suffix not in (".patch", ".diff"):  # git writes its patches as mail
+        if _MBOX.match(head):
+            return Kind("mbox", "application/mbox")
+        if _is_mail(head, suffix):
+            return Kind("eml", "message/rfc822")
+    return None
+
+
+def _is_mail(head: bytes, suffix: str) -> bool:
+    # Nothing but headers up to an empty line; where the name does not say mail, a sender and a header that
+    # only machines write.
+    names = set()
+    for line in head.split(b"\n"):
+        if not line.strip():
+            break
+        if not (found := _HEADER.match(line)):
+            return False
+        names.add((found[1] or b"").lower())
+    if suffix in (".eml", ".mht", ".mhtml"):
+        return bool(names & {b"from", b"subject", b"to", b"date"})
+    return b"from" in names and bool(names & {b"message-id", b"received", b"mime-version", b"return-path"})
+
+
 def _language(tags: set[str]) -> str:
     # A C header has the tags c, c++ and header: the shortest names a language.
     return min(tags, key=lambda tag: (len(tag), tag))
@@ -142,15 +223,21 @@ def _shebang(head: bytes) -> str:
     )
 
 
-def find_office_kind(names: list[str], media_type: str) -> Kind | None:
-    """What a zip file with members `names` is, when it is an office file and not an archive."""
-    if "word/document.xml" in names:
+def find_office_kind(names: list[str], mimetype: str) -> Kind | None:
+    """What a zip file with members `names`, the one named "mimetype" with the text `mimetype`, is, when it is an
+    office file or a book and not an archive."""
+    if any(name in names for name in ("word/document.xml", "word/document2.xml")):
         return Kind("docx", _DOCX)
-    for part, what in (("ppt/presentation.xml", "PowerPoint"), ("xl/workbook.xml", "Excel")):
-        if part in names:
-            return Kind("", media_type, "skipped", f"{what} files are not read; export it as PDF or CSV")
+    if "ppt/presentation.xml" in names:
+        return Kind("pptx", _PPTX)
+    if "xl/workbook.xml" in names:
+        return Kind("xlsx", _XLSX)
     if "META-INF/container.xml" in names:
-        return Kind("", "application/epub+zip", "skipped", "EPUB is not read; convert it to HTML or PDF")
-    if "content.xml" in names and "mimetype" in names:
-        return Kind("", "application/vnd.oasis.opendocument", "skipped", "OpenDocument is not read; save it as DOCX")
+        return Kind("epub", "application/epub+zip")
+    if "content.xml" in names and ("META-INF/manifest.xml" in names or mimetype.startswith(_OPENDOCUMENT)):
+        return Kind("opendocument", mimetype if mimetype.startswith(_OPENDOCUMENT) else f"{_OPENDOCUMENT}text")
+    if "xl/workbook.bin" in names:
+        return Kind("", f"{_XLSX}.binary", "skipped", "binary Excel format; save it as XLSX or CSV")
+    if "Index/Document.iwa" in names or "Index.zip" in names:
+        return Kind("", "application/x-iwork", "skipped", "Apple's format; export it as DOCX, XLSX, PPTX or PDF")
     return None

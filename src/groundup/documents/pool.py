@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from groundup.documents.databases import Server
 from groundup.documents.document import Document, FileRecord, Limits, Options
 from groundup.documents.files import show
 
@@ -22,10 +23,10 @@ _MOST_DEATHS = 20  # of readers in one archive
 
 
 class Task:
-    """A file to read, and what has been read of it and not yet been consumed."""
+    """A file or server to read, and what has been read of it and not yet been consumed."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.source = path, show(path)
+    def __init__(self, path: Path | Server) -> None:
+        self.path, self.source = path, show(str(path))
         self.ready: deque[Document | FileRecord] = deque()
         self.done = False
         self.error: BaseException | None = None
@@ -45,7 +46,7 @@ class Pool:
         self.threads: list[threading.Thread] = []
         self.processes: set[_Process] = set()
 
-    def submit(self, path: Path) -> Task:
+    def submit(self, path: Path | Server) -> Task:
         task = Task(path)
         with self.changed:
             self.queue.append(task)
@@ -115,6 +116,9 @@ class Pool:
             follow = _Follow(skip)
             try:
                 request = {"path": str(task.path), "source": task.source, "options": asdict(self.options)}
+                request["server"] = None
+                if isinstance(server := task.path, Server):
+                    request["server"] = {"kind": server.kind, "connection": server.connection | server.secrets}
                 process.send({**request, "skip": skip, "all_text": all_text})
                 while not follow.ended:
                     header, blob = process.receive(follow.seconds or self.limits.seconds)

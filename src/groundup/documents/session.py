@@ -1,5 +1,8 @@
 """In the reader process: one file read, with everything in it if it is an archive, and sent as it is read."""
 
+import contextlib
+import io
+import json
 import os
 import signal
 import stat
@@ -19,18 +22,32 @@ from groundup.documents.reading import Bomb, Budget, Nothing, Reading, Unpacked,
 
 _BATCH_BYTES = 1 << 20
 _BATCH_DOCUMENTS = 500
-_STREAMED = {"text", "code", "jsonl", "csv"}
+_STREAMED = {"text", "code", "jsonl", "csv", "parquet", "mbox", "sqlite", "postgresql", "mysql"}
 _READERS = {  # Kind.reader -> (module of groundup.documents.readers, its function); loaded on first use
     "text": ("text", "read_text"),
     "code": ("text", "read_code"),
     "pdf": ("pdf", "read_pdf"),
     "image": ("ocr", "read_image"),
     "docx": ("docx", "read_docx"),
+    "pptx": ("slides", "read_pptx"),
+    "xlsx": ("sheets", "read_xlsx"),
+    "opendocument": ("opendocument", "read_opendocument"),
+    "epub": ("epub", "read_epub"),
+    "rtf": ("rtf", "read_rtf"),
     "html": ("html", "read_html"),
     "csv": ("tables", "read_csv"),
     "json": ("tables", "read_json"),
     "jsonl": ("tables", "read_jsonl"),
     "notebook": ("tables", "read_notebook"),
+    "parquet": ("parquet", "read_parquet"),
+    "feed": ("markup", "read_feed"),
+    "xml": ("markup", "read_xml"),
+    "eml": ("mail", "read_eml"),
+    "mbox": ("mail", "read_mbox"),
+    "subtitles": ("subtitles", "read_subtitles"),
+    "sqlite": ("sqlite", "read_sqlite"),
+    "postgresql": ("servers", "read_postgresql"),
+    "mysql": ("servers", "read_mysql"),
 }
 
 
@@ -40,6 +57,8 @@ class Session:
     def __init__(self, request: dict, limits: Limits, send: Callable[..., None]) -> None:
         self.source: str = request["source"]
         self.path: str = request["path"]
+        self.server: dict | None = request["server"]
+        """The kind and the connection of a database on a server, which is read instead of a file."""
         self.limits = limits
         self.options = Options(**request["options"])
         self.skip: int = request["skip"]
@@ -61,8 +80,16 @@ class Session:
 
     def run(self) -> None:
         """Reads the file; the last frame has "end"."""
-        self._read_file()
+        if self.server:
+            self._read_server(self.server)
+        else:
+            self._read_file()
         self.send({"end": True, "spent": self.spent})
+
+    def _read_server(self, server: dict) -> None:
+        kind = Kind(server["kind"], f"application/x-{server['kind']}")
+        stream = io.BytesIO(json.dumps(server["connection"]).encode())
+        self.leaf(self.reading(self.source, kind, stream, 0, []), kind, None)
 
     def _read_file(self) -> None:
         try:
@@ -108,7 +135,7 @@ class Session:
             kind = find_kind(head, name) if head else Kind("", "", "skipped", "empty")
             if not head and notes:
                 kind = Kind("", "", "failed", notes[0])
-            if kind.reader not in ("gzip", "bzip2", "xz"):
+            if kind.reader not in ("gzip", "bzip2", "xz", "zstd"):
                 break
             packed, depth = kind, depth + 1
             if depth > self.limits.archive_depth + 1:
@@ -117,7 +144,7 @@ class Session:
             reading = self.reading(source, kind, stream, size, notes)
             stream, size = archives.unpack(kind.reader, reading, budget), -1
             suffix = PurePosixPath(name).suffix
-            name = name[: -len(suffix)] + (".tar" if suffix in (".tgz", ".tbz2", ".txz") else "")
+            name = name[: -len(suffix)] + (".tar" if suffix in (".tgz", ".tbz", ".tbz2", ".txz", ".tzst") else "")
         if packed:
             depth -= 1  # a compressed tar archive is one level
         reading = self.reading(source, kind, stream, size, notes)
@@ -272,7 +299,12 @@ def _read(reader: str, reading: Reading) -> Iterator[Document]:
 
 def _look_into_zip(file: BinaryIO) -> Kind | None:
     try:
-        names = zipfile.ZipFile(file).namelist()
+        archive = zipfile.ZipFile(file)
     except Exception:
         return None  # archives.zip_members says what is wrong
-    return find_office_kind(names, "application/vnd.openxmlformats-officedocument")
+    names = archive.namelist()
+    mimetype = b""
+    if "mimetype" in names:
+        with contextlib.suppress(Exception):
+            mimetype = archive.open("mimetype").read(100)
+    return find_office_kind(names, mimetype.decode("ascii", "replace").strip())

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from groundup.corpus import Corpus, is_corpus, prepare_corpus
+from groundup.corpus import Corpus, prepare_corpus
+from groundup.documents import check_servers
 from groundup.events import Listener, nobody
 from groundup.parallel import decide_compute
 from groundup.planning import TRAINING_SHARE, Plan, make_plan, matrix_flops_per_second
 from groundup.runs import stop_on_signals
-from groundup.verbs.request import PathLike, Paths, adopt_corpus, as_paths, configure
+from groundup.verbs.request import PathLike, Paths, adopt_corpus, as_inputs, configure, prepared_corpus
 
 
 def plan(
@@ -32,13 +33,14 @@ def plan(
     estimate from the speed of this machine's matrix products. Raises UserError as `train` does.
     """
     began = time.monotonic()
-    given = as_paths(paths)
+    given = as_inputs(paths)
     resolved = configure(
         config, settings, size, {"minutes": minutes, "steps": steps, "epochs": epochs, "tokens": tokens}
     )
+    check_servers(given, resolved.data.query)
     with tempfile.TemporaryDirectory(prefix="groundup-plan-") as scratch, stop_on_signals() as stop:
-        if len(given) == 1 and is_corpus(given[0]):
-            corpus = Corpus(given[0])
+        if path := prepared_corpus(given):
+            corpus = Corpus(path)
             adopt_corpus(resolved, corpus)
         else:
             corpus = prepare_corpus(given, Path(scratch) / "corpus", resolved, listen=listen, poll=stop.poll)

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from groundup.config import load_config
-from groundup.corpus import Corpus, prepare_corpus, reading_options
-from groundup.documents import Document, FileRecord, read_documents
+from groundup.corpus import Corpus, prepare_corpus, read_clean
+from groundup.documents import Document, FileRecord, check_servers
 from groundup.errors import UserError
 from groundup.events import Listener, nobody
 from groundup.runs import stop_on_signals
-from groundup.verbs.request import PathLike, Paths, as_paths
+from groundup.verbs.request import PathLike, Paths, as_inputs
 
 
 def read(
@@ -19,7 +19,7 @@ def read(
 ) -> Iterator[Document | FileRecord]:
     """The text that training would see of each file: its documents, then its row of the ledger."""
     resolved = load_config(Path(config) if config else None, settings)
-    return read_documents(as_paths(paths), options=reading_options(resolved))
+    return read_clean(as_inputs(paths), resolved)
 
 
 def prepare(
@@ -35,7 +35,8 @@ def prepare(
     Raises UserError when `out` exists or nothing can be read.
     """
     resolved = load_config(Path(config) if config else None, settings)
-    given, out = as_paths(paths), Path(out)
+    given, out = as_inputs(paths), Path(out)
+    check_servers(given, resolved.data.query)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError("exists already", where=out, fix="give another --out, or remove it")
     try:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from groundup.config import Config, load_config
-from groundup.corpus import Corpus
+from groundup.corpus import Corpus, is_corpus
+from groundup.documents import Server, as_sources
 from groundup.errors import UserError
 from groundup.planning import DEFAULT_MINUTES
 
@@ -16,10 +17,24 @@ Paths = PathLike | Sequence[PathLike]
 
 def as_paths(paths: Paths) -> list[Path]:
     """One path or several, as Paths. Raises UserError for an empty one, as an unset shell variable gives it."""
+    return [Path(path) for path in _several(paths)]
+
+
+def as_inputs(paths: Paths) -> list[Path | Server]:
+    """The same for documents, where a path may be the URL of a database; the str() of its Server has no password."""
+    return as_sources([path if isinstance(path, str) else Path(path) for path in _several(paths)])
+
+
+def prepared_corpus(given: Sequence[Path | Server]) -> Path | None:
+    """The directory that `groundup prepare` made, where `given` is just that."""
+    return path if len(given) == 1 and isinstance(path := given[0], Path) and is_corpus(path) else None
+
+
+def _several(paths: Paths) -> list[PathLike]:
     several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if "" in several:
         raise UserError("an empty path was given", fix="check the shell variable; `.` is the current folder")
-    return [Path(path) for path in several]
+    return several
 
 
 def configure(
@@ -37,6 +52,7 @@ def configure(
 def adopt_corpus(config: Config, corpus: Corpus) -> None:
     """Take a prepared corpus's own settings into `config`. Raises UserError where the user asked for others."""
     for key, value in corpus.manifest["settings"].items():
+        value = tuple(value) if isinstance(value, list) else value  # as JSON gives it
         asked = config.get(key)
         if key in config.origins and key not in config.planned and asked != value:
             raise UserError(

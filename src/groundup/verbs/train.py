@@ -13,8 +13,8 @@ from typing import Any
 
 from groundup import runs
 from groundup.config import Config, load_config
-from groundup.corpus import Corpus, is_corpus, prepare_corpus
-from groundup.documents import find_files
+from groundup.corpus import Corpus, prepare_corpus
+from groundup.documents import Server, check_servers, find_files
 from groundup.errors import Stopped, UserError
 from groundup.events import Event, Listener, Logged, Notice, nobody
 from groundup.planning import DEFAULT_MINUTES
@@ -22,7 +22,7 @@ from groundup.reporting import ProgressLog, plain_line
 from groundup.runs import Run, StopRequest
 from groundup.verbs.finishing import finish, not_finite
 from groundup.verbs.fitting import train_model
-from groundup.verbs.request import PathLike, Paths, adopt_corpus, as_paths, configure
+from groundup.verbs.request import PathLike, Paths, adopt_corpus, as_inputs, configure, prepared_corpus
 
 
 def train(
@@ -47,25 +47,26 @@ def train(
     Raises UserError for bad input and for a directory that holds anything else, Stopped when a signal came.
     """
     began = time.monotonic() if started is None else started
-    given = as_paths(paths)
+    given = as_inputs(paths)
     budget = {"minutes": minutes, "steps": steps, "epochs": epochs, "tokens": tokens}
     resolved = configure(config, settings, size, budget)
     if "training.minutes" in resolved.planned:
         listen(Notice(f"no budget was given: {DEFAULT_MINUTES:g} minutes; --minutes, --steps or --epochs set one"))
     if not given:
         raise UserError("no documents were given", fix="groundup train PATH...")
+    check_servers(given, resolved.data.query)
     for path in given:
-        if not path.exists():
+        if isinstance(path, Path) and not path.exists():
             next(find_files([path]))  # raises with the nearest existing name
     request = {
-        "paths": [str(path.resolve()) for path in given],
+        "paths": [str(path.resolve() if isinstance(path, Path) else path) for path in given],
         "settings": _plain(resolved.values()),
         "origins": resolved.origins,
         "inputs": _fingerprint(given),
     }
     directory = Path(out)
     run = _claim(directory, request)
-    return _work(run, resolved, listen, began)
+    return _work(run, resolved, given, listen, began)
 
 
 def resume(run: PathLike, *, listen: Listener = nobody) -> Run:
@@ -79,7 +80,8 @@ def resume(run: PathLike, *, listen: Listener = nobody) -> Run:
         raise UserError("holds no request to continue", where=existing.path / "run.json")
     config = load_config(None, request["settings"])
     config.origins = dict(request["origins"])
-    return _work(existing, config, listen, time.monotonic())
+    # the password of a database is not kept: a run that was stopped while reading asks the environment for it
+    return _work(existing, config, as_inputs(request["paths"]), listen, time.monotonic())
 
 
 def _claim(directory: Path, request: dict[str, Any]) -> Run:
@@ -133,7 +135,7 @@ def _begun(directory: Path, request: dict[str, Any]) -> Run:
     return run
 
 
-def _work(run: Run, config: Config, listen: Listener, began: float) -> Run:
+def _work(run: Run, config: Config, given: Sequence[Path | Server], listen: Listener, began: float) -> Run:
     """Bring a run from whatever state it is in to its end."""
     with runs.locked(run.path), runs.stop_on_signals() as stop:
         run = Run.open(run.path)
@@ -150,7 +152,7 @@ def _work(run: Run, config: Config, listen: Listener, began: float) -> Run:
             listen(event)
 
         try:
-            corpus = _corpus(run, config, both, stop, began)
+            corpus = _corpus(run, config, given, both, stop, began)
             if (run.path / "config.toml").is_file() and "horizon" in run.info:
                 config = run.config()
             reason = train_model(run, config, corpus, listen=both, poll=stop.poll, began=began)
@@ -169,19 +171,20 @@ def _work(run: Run, config: Config, listen: Listener, began: float) -> Run:
         return run
 
 
-def _corpus(run: Run, config: Config, listen: Listener, stop: StopRequest, began: float) -> Corpus:
+def _corpus(
+    run: Run, config: Config, given: Sequence[Path | Server], listen: Listener, stop: StopRequest, began: float
+) -> Corpus:
     """The run's corpus: prepared now, unless it already is or the input is one."""
-    paths = [Path(path) for path in run.info["request"]["paths"]]
     home = run.path / "corpus"
     if not (home / "manifest.json").is_file() and not (home / "reference.json").is_file():
-        if len(paths) == 1 and is_corpus(paths[0]):
-            prepared = Corpus(paths[0])
+        if path := prepared_corpus(given):
+            prepared = Corpus(path.resolve())
             adopt_corpus(config, prepared)
             home.mkdir(exist_ok=True)
-            reference = {"path": str(paths[0]), "fingerprint": prepared.manifest["fingerprint"]}
+            reference = {"path": str(prepared.path), "fingerprint": prepared.manifest["fingerprint"]}
             runs.write_atomic(home / "reference.json", json.dumps(reference) + "\n")
         else:
-            prepare_corpus(paths, home, config, listen=listen, poll=stop.poll)
+            prepare_corpus(given, home, config, listen=listen, poll=stop.poll)
     corpus = Corpus(run.corpus)
     manifest = corpus.manifest
     if "corpus" in run.info and run.info["corpus"]["fingerprint"] != manifest["fingerprint"]:
@@ -213,8 +216,10 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     return found
 
 
-def _fingerprint(paths: Sequence[Path]) -> str:
-    """A name for the state of the input files: their paths, sizes and times, without reading them."""
+def _fingerprint(paths: Sequence[Path | Server]) -> str:
+    """A name for the state of the input files: their paths, sizes and times, without reading them.
+
+    What is in a database has no state that could be asked for."""
     name = hashlib.sha256()
     for path in find_files(paths):
         if isinstance(path, Path):
