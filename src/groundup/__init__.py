@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         read,
         report,
         resume,
+        tokenize,
         train,
     )
 
@@ -41,6 +42,7 @@ __all__ = [
     "read",
     "report",
     "resume",
+    "tokenize",
     "train",
 ]
 

@@ -1,6 +1,8 @@
-"""The commands that use documents and runs: read, evaluate, generate, chat, report, compare."""
+"""The commands that use documents and runs: read, tokenize, evaluate, generate, chat, report, compare."""
 
 import dataclasses
+import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +36,39 @@ def read(files: Paths, *, config: Path | None = None, set_: Sets = None, json_: 
             kind = f" as {item.media_type}" if item.media_type else ""
             why = f": {item.reason}" if item.reason else ""
             print(f"{item.path}: {item.status}{kind}{why}", file=sys.stderr)
+
+
+@app.command
+def tokenize(
+    tokenizer: Path,
+    text: str | None = None,
+    *,
+    file: Annotated[list[str] | None, Parameter(negative=())] = None,
+    json_: Json = False,
+) -> None:
+    """Show the tokens of a text, and how many other tokenizers would need for it.
+
+    Parameters
+    ----------
+    tokenizer
+        A run directory, a checkpoint, a prepared corpus or a tokenizer.json.
+    text
+        The text; without it and without files, text that the corpus held out.
+    file
+        A file or folder whose text is taken instead; repeatable.
+    """
+    from groundup import verbs
+    from groundup.reporting import describe_tokens, terminal_listener
+    from groundup.reporting.terminal import draws_live
+
+    with terminal_listener() as listen:
+        found = verbs.tokenize(tokenizer, text, files=file or [], listen=listen)
+    if json_:
+        print(as_json(dataclasses.asdict(found)))
+    else:
+        terminal = sys.stdout.isatty()
+        width = shutil.get_terminal_size().columns if terminal else 110
+        print(describe_tokens(found, color=draws_live(terminal, os.environ), width=width))
 
 
 @app.command

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from groundup.reporting.page import write_report
     from groundup.reporting.summary import summarize
     from groundup.reporting.tables import describe_comparison, describe_plan, describe_scores
+    from groundup.reporting.tokens import describe_tokens
 
 _LATER = {
     "describe_comparison": "tables",
     "describe_plan": "tables",
     "describe_scores": "tables",
+    "describe_tokens": "tokens",
     "draw_comparison": "comparison",
     "draw_loss_by_epoch": "curves",
     "draw_training_curve": "curves",
@@ -33,6 +35,7 @@ __all__ = [
     "describe_comparison",
     "describe_plan",
     "describe_scores",
+    "describe_tokens",
     "draw_comparison",
     "draw_loss_by_epoch",
     "draw_training_curve",

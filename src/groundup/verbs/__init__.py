@@ -6,6 +6,7 @@ from groundup.verbs.generate import chat, generate
 from groundup.verbs.plan import plan
 from groundup.verbs.read import prepare, read
 from groundup.verbs.report import compare, report
+from groundup.verbs.tokenize import tokenize
 from groundup.verbs.train import resume, train
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "read",
     "report",
     "resume",
+    "tokenize",
     "train",
 ]
