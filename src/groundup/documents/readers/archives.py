@@ -14,7 +14,8 @@ from typing import BinaryIO
 from groundup.documents.files import why_left_out
 from groundup.documents.reading import Budget, Reading, Unpacked, Unreadable
 
-_OPENERS = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+_ZSTD_WINDOW = 1 << 31  # bytes; what `zstd --long=31` makes, which needs so much memory to read
+_ZSTD_INPUT = 1 << 10  # bytes at a time: one block of 4 bytes may give 128 kB
 
 
 @dataclass(slots=True)
@@ -30,10 +31,43 @@ class Member:
 
 
 def unpack(reader: str, reading: Reading, budget: Budget) -> Unpacked:
-    """The content of a gzip, bzip2 or xz file."""
+    """The content of a gzip, bzip2, xz or zstd file."""
     file = reading.stream
     spent = file.tell if file.seekable() else None
-    return Unpacked(_OPENERS[reader](file), budget, reading.notes, spent)
+    opener = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open, "zstd": _Zstd}[reader]
+    return Unpacked(opener(file), budget, reading.notes, spent)
+
+
+class _Zstd:
+    # zstandard's own stream reader takes a file that is cut short for one that has ended.
+    def __init__(self, file: BinaryIO) -> None:
+        import zstandard
+
+        self._file = file
+        self._decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+        self._frame = self._decompressor.decompressobj()
+        self._begun = False
+        self._input = self._output = b""
+
+    def read1(self, size: int) -> bytes:
+        while not self._output:
+            if self._frame.eof:
+                self._input = self._frame.unused_data + self._input
+                self._frame, self._begun = self._decompressor.decompressobj(), False
+            if not self._input and not (chunk := self._file.read(1 << 16)):
+                if self._begun:
+                    raise EOFError("zstd data end within a frame")
+                return b""
+            if not self._input:
+                self._input = chunk
+            part, self._input = self._input[:_ZSTD_INPUT], self._input[_ZSTD_INPUT:]
+            try:
+                self._output, self._begun = self._frame.decompress(part), True
+            except Exception as error:
+                # It is the window that is not there, nothing is wrong with the data.
+                raise MemoryError(str(error)) if "memory" in str(error) else error from None
+        part, self._output = self._output[:size], self._output[size:]
+        return part
 
 
 def zip_members(file: BinaryIO, budget: Budget) -> Iterator[Member]:

@@ -2,74 +2,68 @@
 
 A record with a field called text, content, body, ... (TEXT_FIELDS, in that order) gives that field; other
 JSON records give all their strings, one a line. A table with such a column gives one document a row; other
-tables give one document, with each row as "name: value" lines and a blank line between rows."""
+tables give one document, with each row as "name: value" lines and a blank line between rows. `options.text`
+names another field, or a template of several."""
 
 import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from groundup.documents.document import Document
 from groundup.documents.encoding import find_encoding, newlines, plain, replace_surrogates
-from groundup.documents.readers.text import in_parts
+from groundup.documents.readers.records import TEXT_FIELDS, Template, documents, no_field
+from groundup.documents.readers.text import decode_whole, in_parts
 from groundup.documents.reading import Nothing, Reading, Unreadable, size_text
-
-TEXT_FIELDS = (
-    "text",
-    "content",
-    "body",
-    "article",
-    "document",
-    "raw_content",
-    "page_content",
-    "markdown",
-    "passage",
-    "story",
-    "code",
-)
 
 
 def read_jsonl(reading: Reading) -> Iterator[Document]:
     """One document for each line that is JSON and has text; the others are counted in the notes."""
-    lines = bad = too_long = no_text = 0
+    count = _Lines()
+    no_text = yield from documents(_json_lines(reading, count), reading)
+    lines, limit = count.all, reading.limits.piece_bytes
+    if count.bad:
+        reading.notes.append(f"{count.bad} of {lines} lines were not JSON")
+        if count.bad == lines:
+            raise Unreadable("no line of it is JSON")
+    if count.too_long:
+        reading.notes.append(f"{count.too_long} of {lines} lines were longer than {size_text(limit)}")
+    if no_text:
+        reading.notes.append(f"{no_text} of {lines} lines had no text")
+
+
+@dataclass(slots=True)
+class _Lines:
+    all: int = 0
+    bad: int = 0
+    too_long: int = 0
+
+
+def _json_lines(reading: Reading, count: _Lines) -> Iterator[tuple[int, Any]]:
     stream = _text_stream(reading)
     limit = reading.limits.piece_bytes
     while line := stream.readline(limit):
+        count.all += 1
         if len(line) == limit and not line.endswith("\n"):
             while (rest := stream.readline(limit)) and not rest.endswith("\n"):
                 reading.tick()
-            lines, too_long = lines + 1, too_long + 1
-            continue
-        lines += 1
-        if line.isspace():
-            continue
-        try:
-            text = text_of(json.loads(line))
-        except (ValueError, RecursionError):
-            bad += 1
-            continue
-        if text and not text.isspace():
-            yield Document(text, f"{reading.source}#{lines}", reading.media_type)
-        else:
-            no_text += 1
-        if lines % 10_000 == 0:
-            reading.tick()
-    if bad:
-        reading.notes.append(f"{bad} of {lines} lines were not JSON")
-        if bad == lines:
-            raise Unreadable("no line of it is JSON")
-    if too_long:
-        reading.notes.append(f"{too_long} of {lines} lines were longer than {size_text(limit)}")
-    if no_text:
-        reading.notes.append(f"{no_text} of {lines} lines had no text")
+            count.too_long += 1
+        elif not line.isspace():
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError):
+                count.bad += 1
+                continue
+            yield count.all, value
 
 
 def read_json(reading: Reading) -> Iterator[Document]:
     """One document for each object of a list of objects, otherwise one; several JSON values in lines also
     work."""
     data = reading.whole()
-    text = _decode(data)
+    text = decode_whole(data)
     try:
         value = json.loads(text)
     except ValueError as error:
@@ -81,22 +75,17 @@ def read_json(reading: Reading) -> Iterator[Document]:
             return
         raise Unreadable(f"not JSON: {error}") from None
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        no_text = 0
-        for number, item in enumerate(value, 1):
-            if (text := text_of(item)) and not text.isspace():
-                yield Document(text, f"{reading.source}#{number}", reading.media_type)
-            else:
-                no_text += 1
-        if no_text:
+        if no_text := (yield from documents(enumerate(value, 1), reading)):
             reading.notes.append(f"{no_text} of {len(value)} records had no text")
-    elif (text := text_of(value)) and not text.isspace():
-        yield Document(text, reading.source, reading.media_type)
+    else:
+        for document in documents([(1, value)], reading):
+            yield replace(document, source=reading.source)
 
 
 def read_notebook(reading: Reading) -> Iterator[Document]:
     """The sources of a notebook's cells, Markdown and code, with a blank line between cells; no outputs."""
     try:
-        book = json.loads(_decode(reading.whole()))
+        book = json.loads(decode_whole(reading.whole()))
         cells = book["cells"] if "cells" in book else [cell for sheet in book["worksheets"] for cell in sheet["cells"]]
         sources = [cell.get("source", cell.get("input", "")) for cell in cells]
         texts = ["".join(source) for source in sources]
@@ -104,15 +93,6 @@ def read_notebook(reading: Reading) -> Iterator[Document]:
         raise Unreadable(f"not a notebook: {error}") from None
     if texts := [text.strip("\n") for text in texts if text.strip()]:
         yield Document(replace_surrogates(newlines("\n\n".join(texts))) + "\n", reading.source, reading.media_type)
-
-
-def text_of(value: Any) -> str:
-    """The text in a JSON value: its text field, or all its strings, one a line."""
-    if isinstance(value, dict):
-        for name in TEXT_FIELDS:
-            if isinstance(text := value.get(name), str) and text.strip():
-                return plain(text)
-    return plain("\n".join(leaf for leaf in _leaves(value) if leaf.strip()))
 
 
 def read_csv(reading: Reading) -> Iterator[Document]:
@@ -126,7 +106,10 @@ def read_csv(reading: Reading) -> Iterator[Document]:
     rows = _rows(first_line, stream, delimiter, reading)
     first = next(rows, [])
     names = [name.strip() for name in first]
-    if not _are_names(names):
+    if reading.options.text:
+        yield from _by_template(names, rows, reading)
+        return
+    if not are_names(names):
         yield from in_parts(_table([], _chain(first, rows), reading.limits.piece_bytes), reading)
         return
     lower = [name.lower() for name in names]
@@ -134,17 +117,17 @@ def read_csv(reading: Reading) -> Iterator[Document]:
     if column is None:
         yield from in_parts(_table(names, rows, reading.limits.piece_bytes), reading)
         return
-    short = 0
-    for number, row in enumerate(rows, 2):
-        text = plain(row[column]) if len(row) > column else ""
-        if text.strip():
-            yield Document(text, f"{reading.source}#{number}", reading.media_type)
-        else:
-            short += 1
-        if number % 10_000 == 0:
-            reading.tick()
-    if short:
+    records = ((number, row[column] if len(row) > column else "") for number, row in enumerate(rows, 2))
+    if short := (yield from documents(records, reading)):
         reading.notes.append(f"{short} row{'s' * (short != 1)} had no {names[column]}")
+
+
+def _by_template(names: list[str], rows: Iterator[list[str]], reading: Reading) -> Iterator[Document]:
+    if missing := [name for name in Template(reading.options.text).names if name not in names]:
+        raise no_field(missing, names, "no column")
+    records = ((number, dict(zip(names, row, strict=False))) for number, row in enumerate(rows, 2))
+    if short := (yield from documents(records, reading)):
+        reading.notes.append(f"{short} row{'s' * (short != 1)} had no text")
 
 
 def _rows(first_line: str, stream: io.TextIOBase, delimiter: str, reading: Reading) -> Iterator[list[str]]:
@@ -194,7 +177,8 @@ def _chain(first: list[str], rest: Iterator[list[str]]) -> Iterator[list[str]]:
     yield from rest
 
 
-def _are_names(cells: list[str]) -> bool:
+def are_names(cells: list[str]) -> bool:
+    """Whether the first row of a table holds names."""
     return (
         len(set(cells)) == len(cells) > 0
         and all(0 < len(cell) < 64 for cell in cells)
@@ -215,31 +199,12 @@ def _delimiter(line: str) -> str:
     return max(",;\t|", key=bare.count)
 
 
-def _leaves(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _leaves(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _leaves(item)
-
-
 def _is_json(line: str) -> bool:
     try:
         json.loads(line)
     except ValueError:
         return False
     return True
-
-
-def _decode(data: bytes) -> str:
-    found = find_encoding(data)
-    if found is None:
-        raise Nothing("binary")
-    codec, mark = found
-    return data[mark:].decode(codec, "replace")
 
 
 def _text_stream(reading: Reading) -> io.TextIOWrapper:

@@ -37,6 +37,15 @@ def _read(reading: Reading, tidy: Callable[[str], str]) -> Iterator[Document]:
         reading.notes.append(f"{lost} characters could not be decoded ({codec})")
 
 
+def decode_whole(data: bytes) -> str:
+    """The text of a file that is held whole, without its byte order mark; raises Nothing for binary data."""
+    found = find_encoding(data)
+    if found is None:
+        raise Nothing("binary")
+    codec, mark = found
+    return data[mark:].decode(codec, "replace")
+
+
 def in_parts(pieces: Iterable[str], reading: Reading) -> Iterator[Document]:
     """One document for each of `pieces` that is not blank, named as parts when there are several."""
     ahead: str | None = None
