@@ -7,13 +7,18 @@ of an epoch goes on in the next. Nothing is remembered between steps, so resumin
 processes nor the microbatch can change what is learned from (design.md, decision 3).
 """
 
+from __future__ import annotations
+
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from groundup.corpus.shards import TokenStream
 from groundup.seeds import derive
+
+if TYPE_CHECKING:
+    import torch
 
 IGNORE = -100  # target that counts for nothing; torch's cross_entropy skips it by default
 
@@ -50,9 +55,11 @@ class Batches:
             start = derive(self.seed, "epoch offset", epoch) % len(self.stream) + block * T
             rows[row] = self.stream.read(start - 1, T + 1)
             lengths[row] = min(T, len(self.stream) - block * T)
-        inputs, targets = torch.from_numpy(rows[:, :-1].copy()), torch.from_numpy(rows[:, 1:].copy())
-        targets[torch.arange(T) >= torch.from_numpy(lengths)[:, None]] = IGNORE
-        return inputs, targets
+        inputs, targets = rows[:, :-1].copy(), rows[:, 1:].copy()
+        targets[np.arange(T) >= lengths[:, None]] = IGNORE
+        import torch  # not at the top: the processes that prepare corpora need no torch, which takes a second to load
+
+        return torch.from_numpy(inputs), torch.from_numpy(targets)
 
     def _draw_order(self, epoch: int) -> np.ndarray:
         return np.random.Generator(np.random.Philox(derive(self.seed, "block order", epoch))).permutation(self.blocks)

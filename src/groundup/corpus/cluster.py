@@ -27,7 +27,7 @@ EXECUTORS: dict[str, type[PipelineExecutor]] = {
     "slurm": SlurmPipelineExecutor,
     "ray": RayPipelineExecutor,
 }
-_CONFIG = MinhashConfig(num_buckets=BUCKETS, hashes_per_bucket=1, hash_config=HashConfig(precision=64))
+_CONFIG = MinhashConfig(num_buckets=BUCKETS, hashes_per_bucket=1, hash_config=HashConfig(precision=64, hash_fc="sha1"))
 
 
 class Stage(PipelineStep):
@@ -36,8 +36,8 @@ class Stage(PipelineStep):
     type = "groundup"
 
     def __init__(self, work: str, stage: str) -> None:
-        super().__init__()
         self.name = stage
+        super().__init__()
         self.work, self.stage = work, stage
 
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> None:

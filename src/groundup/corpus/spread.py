@@ -12,7 +12,7 @@ from groundup.corpus.decide import drop_duplicates, split
 from groundup.corpus.minhash import BANDS, join
 from groundup.corpus.prepare import finish, publish
 from groundup.corpus.settings import reading_options
-from groundup.corpus.stages import STAGES
+from groundup.corpus.stages import STAGES, serve
 from groundup.corpus.store import PartWriter, header_of
 from groundup.corpus.vocabulary import learn_tokenizer
 from groundup.corpus.work import Work
@@ -121,7 +121,7 @@ def put_together(work: Work, part: int) -> None:
     publish(work.path / "corpus", Path(work.noted("out")))
 
 
-STAGES |= {
+_STAGES = STAGES | {
     stage.__name__: stage
     for stage in (
         read,
@@ -134,3 +134,6 @@ STAGES |= {
         put_together,
     )
 }
+
+if __name__ == "__main__":
+    serve(_STAGES)

@@ -7,9 +7,8 @@ Each stage is a function of the working directory and a part's number, which rea
 import hashlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from groundup.corpus.split import cut as cut_text
 from groundup.corpus.split import digest
 from groundup.corpus.store import Header, PartWriter, document_of, header_of, read_headers, read_items
 from groundup.corpus.tokenizer import SAMPLE_BYTES, Tokenizer
-from groundup.corpus.work import Work
+from groundup.corpus.work import Stage, Work
 from groundup.errors import UserError
 
 SAMPLE_PIECE = 20_000  # characters; small beside SAMPLE_BYTES, so that the sample has nearly the size asked for
@@ -230,21 +229,21 @@ def _drawn(name: bytes, offset: int, share: float) -> bool:
     return int.from_bytes(draw, "little") < share * 2**32
 
 
-STAGES = {stage.__name__: stage for stage in (examine, cut, sample, encode)}
+STAGES: dict[str, Stage] = {stage.__name__: stage for stage in (examine, cut, sample, encode)}
 
 
-def main() -> None:
-    """Answer requests until there are no more."""
+def serve(stages: Mapping[str, Stage]) -> None:
+    """Answer requests for `stages` on the working directory of the first argument until there are no more."""
     work = Work(Path(sys.argv[1]))
     for line in sys.stdin:
         stage, part = json.loads(line)
-        error: Any = None
+        error: list[str] | None = None
         try:
-            STAGES[stage](work, part)
+            stages[stage](work, part)
         except UserError as failure:
             error = [failure.what, failure.where, failure.fix]
         print(json.dumps(error), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    serve(STAGES)
