@@ -86,7 +86,8 @@ def test_code_keeps_its_indentation(tmp_path, read):
 
 
 def test_code_keeps_its_blanks_and_blank_lines_and_goes_on_over_a_page_break(tmp_path, read):
-    code = "def f(x):\n    total = 0      # so far\n    y  =  [1,   2]\n\n\n    for z in x:\n        total += z\n    return total"
+    lines = ["def f(x):", "    total = 0      # so far", "    y  =  [1,   2]", "", ""]
+    code = "\n".join([*lines, "    for z in x:", "        total += z", "    return total"])
     canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=A4)
     for lines in (code.split("\n")[:5], code.split("\n")[5:]):
         canvas.setFont("Courier", 10)

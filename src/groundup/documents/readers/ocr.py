@@ -13,6 +13,7 @@ from groundup.documents.document import Document
 from groundup.documents.encoding import plain
 from groundup.documents.readers.hyphens import mend_words
 from groundup.documents.readers.ocr_columns import Block, find_blocks, has_label_column, page_turns
+from groundup.documents.readers.ocr_tables import find_columns, in_rows
 from groundup.documents.readers.pages import join_pages
 from groundup.documents.reading import Nothing, Reading, Unreadable
 
@@ -125,6 +126,8 @@ def _with_library(image: "Image", dpi: int) -> str:
         engine.SetSourceResolution(dpi)
     try:
         text = engine.GetUTF8Text()  # goes on from the layout above where there is one
+        if len(blocks) > 2 and (results := engine.GetIterator()):
+            text = in_rows(find_columns(results)) or text
         confident = engine.MeanTextConf() >= _LEAST_CONFIDENCE
     finally:
         engine.SetPageSegMode(tesserocr.PSM.AUTO_OSD)
