@@ -8,6 +8,7 @@ from pathlib import Path
 
 from groundup.documents.databases import Server, find_server
 from groundup.documents.document import FileRecord
+from groundup.documents.git import Repository, open_repository
 from groundup.errors import UserError
 
 _LEFT_OUT = {
@@ -19,6 +20,7 @@ _LEFT_OUT = {
     "__pycache__": "compiled Python",
     "__MACOSX": "data of macOS, not of yours",
 }
+_DEEPEST = 200  # the walk is recursive
 
 
 def as_sources(paths: Sequence[Path | Server | str]) -> list[Path | Server]:
@@ -31,10 +33,12 @@ def as_sources(paths: Sequence[Path | Server | str]) -> list[Path | Server]:
 def find_files(paths: Sequence[Path | Server | str]) -> Iterator[Path | Server | FileRecord]:
     """The regular files in `paths`, folders walked in the order of their names, each file once; servers as they are.
 
-    What is not read becomes a FileRecord: hidden files, version control, virtual environments and installed
-    packages (one record for the whole folder), links that lead outside the given paths, loops, FIFOs,
-    sockets, devices (all "skipped"), unreadable folders ("failed"). A path given by name is read even if it
-    is hidden or a link. Raises UserError for a path that does not exist."""
+    Of a folder that is a Git repository the tracked files are read, hidden ones too; as long as none is tracked, those
+    that are not ignored. What is not read becomes a FileRecord: hidden files, version control, virtual environments
+    and installed packages (one record for the whole folder), untracked and ignored files (one record for all of a
+    repository), links that lead outside the given paths, loops, FIFOs, sockets, devices (all "skipped"), unreadable
+    folders and indexes ("failed"). A path given by name is read even if it is hidden or a link. Raises UserError for a
+    path that does not exist."""
     sources = as_sources(paths)
     given = [path for path in sources if isinstance(path, Path)]
     for path in given:
@@ -69,7 +73,13 @@ def show(path: str | Path) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _look_at(path: Path, roots: list[str], given: bool = False) -> Iterator[Path | FileRecord]:
+def _look_at(
+    path: Path,
+    roots: list[str],
+    given: bool = False,
+    repository: Repository | None = None,
+    inside: tuple[str, ...] = (),
+) -> Iterator[Path | FileRecord]:
     try:
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
@@ -94,7 +104,7 @@ def _look_at(path: Path, roots: list[str], given: bool = False) -> Iterator[Path
     if stat.S_ISREG(mode):
         yield path
     elif stat.S_ISDIR(mode):
-        yield from _walk(path, roots)
+        yield from _walk(path, roots, repository, inside)
     else:
         kinds = {
             stat.S_IFIFO: "a FIFO",
@@ -105,13 +115,20 @@ def _look_at(path: Path, roots: list[str], given: bool = False) -> Iterator[Path
         yield _skipped(path, f"{kinds.get(stat.S_IFMT(mode), 'a special file')}, not a regular file")
 
 
-def _walk(folder: Path, roots: list[str]) -> Iterator[Path | FileRecord]:
+def _walk(
+    folder: Path, roots: list[str], repository: Repository | None, inside: tuple[str, ...]
+) -> Iterator[Path | FileRecord]:
+    """`inside` is where the folder is in the repository."""
+    if len(folder.parts) > _DEEPEST:
+        yield _skipped(folder, f"nested deeper than {_DEEPEST} folders")
+        return
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries)
+            found = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
     except OSError as error:
         yield _failed(folder, error)
         return
+    names = sorted(found)
     if "pyvenv.cfg" in names:
         yield _skipped(folder, "a Python virtual environment")
         return
@@ -122,11 +139,22 @@ def _walk(folder: Path, roots: list[str]) -> Iterator[Path | FileRecord]:
     if "manifest.json" in names and "tokenizer.json" in names:
         yield _skipped(folder, "a corpus or checkpoint of groundup")
         return
+    if is_repository := ".git" in names:
+        repository, inside = open_repository(folder), ()
+        if repository.trouble:
+            yield FileRecord(show(folder / ".git"), "", 0, 0, 0, 0, "failed", repository.trouble)
+    if repository:
+        repository.ignores.enter(folder, inside)
     for name in names:
-        if reason := why_left_out(name):
-            yield _skipped(folder / name, reason)
-        else:
-            yield from _look_at(folder / name, roots)
+        path, place = folder / name, (*inside, name)
+        reason = why_left_out(name)
+        # what is tracked is wanted, also where its name is hidden: .github/workflows
+        if reason and (reason != "hidden" or not repository or not repository.chooses):
+            yield _skipped(path, reason)
+        elif not repository or repository.takes(path, place, found[name]):
+            yield from _look_at(path, roots, repository=repository, inside=place)
+    if repository and is_repository:
+        yield from (_skipped(folder, reason) for reason in repository.left_out())
 
 
 def _skipped(path: Path, reason: str) -> FileRecord:
