@@ -74,6 +74,21 @@ def test_train_prints_a_summary_or_json(corpus_dir: Path, sets: list[str], tmp_p
     assert json.loads(cli("resume", tmp_path / "run", "--json")[1])["status"] == "finished"
 
 
+def test_tokenize_prints_tokens_above_ids_or_json(finished: Path, cli: Cli) -> None:
+    code, out, err = cli("tokenize", finished, "the <|endoftext|> é\n", "--json")
+    found = json.loads(out)
+    assert (code, err, "".join(found["tokens"]).startswith("the <|endoftext|> "), found["round_trip"]) == (
+        0,
+        "",
+        True,
+        True,
+    )
+    code, out, _ = cli("tokenize", finished, "the <|endoftext|> é\n")
+    assert code == 0 and "\x1b" not in out
+    assert out.splitlines()[1].split() == [str(index) for index in found["ids"]]
+    assert cli("tokenize", finished, "a", "--file", "b")[0] == 2
+
+
 def test_evaluate_prints_an_object_with_the_promised_keys(finished: Path, documents: Path, cli: Cli) -> None:
     code, out, _ = cli("evaluate", finished, "--json")
     scores = json.loads(out)

@@ -97,7 +97,7 @@ def reference_tokenizer(name: str) -> tiktoken.Encoding | None:
     try:
         content = Path(str(distribution(source.package).locate_file(source.path))).read_bytes()
         ranks, published = source.read(content)
-    except (PackageNotFoundError, OSError, ValueError, LookupError, struct.error):
+    except (PackageNotFoundError, OSError, ValueError, LookupError, TypeError, AttributeError, struct.error):
         return None
     if hashlib.sha256(published).hexdigest() != source.sha256:
         return None
