@@ -14,8 +14,9 @@ Row = Sequence[str | None]
 
 
 def read_rows(names: Sequence[str], rows: Iterable[Row], reading: Reading, table: str = "") -> Iterator[Document]:
-    """One document a row, named `source#table:12`, where `options.text` says what it gives or a column has one of the
-    names in TEXT_FIELDS or is all that a query (`table` is "") gives; otherwise one for all rows, of "name: value" lines.
+    """One document a row, named `source#table:12`, where `options.text` says what it gives, or a column has one of the
+    names in TEXT_FIELDS or is all that a query (`table` is "") gives; otherwise one for all rows, of "name: value"
+    lines.
 
     Notes rows without text and rows that are too long. Raises Unreadable for a column that is not there."""
     source = f"{reading.source}#{table}" if table else reading.source
@@ -37,7 +38,9 @@ def read_rows(names: Sequence[str], rows: Iterable[Row], reading: Reading, table
     if short:
         reading.notes.append(f"{short} row{'s' * (short != 1)}{of_table} had no text")
     if long:
-        reading.notes.append(f"{long} row{'s' * (long != 1)}{of_table} were longer than {size_text(limit)}")
+        reading.notes.append(
+            f"{long} row{'s' * (long != 1)}{of_table} {'were' if long != 1 else 'was'} longer than {size_text(limit)}"
+        )
 
 
 def _text_of(names: Sequence[str], reading: Reading, table: str) -> Callable[[Row], str] | None:

@@ -63,7 +63,7 @@ def read_mysql(reading: Reading) -> Iterator[Document]:
             charset="utf8mb4",
             cursorclass=SSCursor,
             connect_timeout=CONNECT_SECONDS,
-            conv=encoders,  # and no decoders: values as the server prints them
+            conv={**encoders},  # and no decoders: values as the server prints them
         )
         with closing(connection):
             cursor = connection.cursor()

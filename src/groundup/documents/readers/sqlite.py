@@ -24,18 +24,28 @@ def read_sqlite(reading: Reading) -> Iterator[Document]:
     """Documents of tables, `notes.db#posts:12` (a row) or `notes.db#posts` (a table), or of a query, `notes.db#12`.
 
     Raises Unreadable for a damaged file and for a query that fails."""
+    given = 0
     try:
         with closing(_open(reading)) as connection:
             rows = _Rows(connection, reading)
-            if reading.options.query:
-                cursor = connection.execute(reading.options.query)
-                names = [column[0] for column in cursor.description or ()]
-                yield from read_rows(names, rows.plain(cursor), reading)
-            else:
-                for table, names in _chosen(connection, reading):
-                    yield from read_rows(names, rows.of_table(table, names), reading, show(table))
+            for document in _documents(connection, rows, reading):
+                given += 1
+                yield document
     except sqlite3.Error as error:
         raise Unreadable(str(error)) from None
+    if rows.damage and not given:
+        raise Unreadable(rows.damage[0])
+    reading.notes += rows.damage
+
+
+def _documents(connection: sqlite3.Connection, rows: "_Rows", reading: Reading) -> Iterator[Document]:
+    if reading.options.query:
+        cursor = connection.execute(reading.options.query)
+        names = [column[0] for column in cursor.description or ()]
+        yield from read_rows(names, rows.plain(cursor), reading)
+    else:
+        for table, names in _chosen(connection, reading):
+            yield from read_rows(names, rows.of_table(table, names), reading, show(table))
 
 
 def _open(reading: Reading) -> sqlite3.Connection:
@@ -106,19 +116,23 @@ class _Rows:
 
     def __init__(self, connection: sqlite3.Connection, reading: Reading) -> None:
         self.connection, self.reading = connection, reading
+        self.count = 0
+        self.damage: list[str] = []
+        """What could not be read, and why."""
+        pages, size = connection.execute("PRAGMA page_count").fetchone()[0], reading.size
+        if (whole := pages * connection.execute("PRAGMA page_size").fetchone()[0]) > size:
+            self.damage.append(f"cut short: {size_text(size)} of {size_text(whole)}")
         self.left = max(_FREE, reading.limits.archive_ratio * reading.size)
 
     def of_table(self, table: str, names: list[str]) -> Iterator[Row]:
         """The rows until the first that is damaged, which is noted; binary values are not even loaded."""
         values = ", ".join(f"CASE WHEN typeof({c}) = 'blob' THEN NULL ELSE {c} END" for c in map(_quoted, names))
-        count = 0
+        before = self.count
         try:
             # an index may be of expressions, and a damaged one may give other rows
-            for row in self.plain(self.connection.execute(f"SELECT {values} FROM {_quoted(table)} NOT INDEXED")):
-                count += 1
-                yield row
+            yield from self.plain(self.connection.execute(f"SELECT {values} FROM {_quoted(table)} NOT INDEXED"))
         except sqlite3.Error as error:
-            self.reading.notes.append(f"table {show(table)} after {count} rows: {error}")
+            self.damage.append(f"table {show(table)} after {self.count - before} rows: {error}")
 
     def plain(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
         """The values as text, None for NULL and binary ones. Raises Unreadable when pages repeat."""
@@ -134,6 +148,7 @@ class _Rows:
             self.reading.tick()
             if self.reading.out_of_time():
                 raise Unreadable(f"took longer than {self.reading.limits.total_seconds:g} s")
+            self.count += 1
             yield values
 
 
