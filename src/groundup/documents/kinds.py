@@ -97,10 +97,9 @@ _HTML = re.compile(rb"(?>\s*(?:<\?xml[^>]*>|<!--.*?-->))*+\s*<(?:!doctype\s+html
 
 
 _FEED = re.compile(
-    rb"(?>\s*(?:<\?[^>]*>|<!--.*?-->|<!(?!--)[^>]*>))*+\s*<(?:rss[\s>]|(feed)\s[^>]*/Atom|rdf:RDF\s[^>]*/rss/)", re.S
-)
-_FLAT_OPENDOCUMENT = re.compile(
-    rb"\s*<\?xml[^>]{0,200}>\s*<office:document\s[^>]{0,20000}office:mimetype=\"(application/vnd\.oasis\.[\w.-]{1,60})\""
+    rb"(?>\s*(?:<\?[^>]*>|<!--.*?-->|<!(?!--)[^>\[]*(?:\[[^\]]*\]\s*)?>))*+"
+    rb"\s*<(?:rss[\s>]|(feed)\s[^>]*/Atom|rdf:RDF\s[^>]*/rss/)",
+    re.S,
 )
 _SUBTITLES = (
     (re.compile(rb"WEBVTT[\s\n]"), "text/vtt"),
@@ -158,6 +157,8 @@ def _by_name(head: bytes, name: str, suffix: str) -> Kind:
     looks_html = _HTML.match(head.removeprefix(b"\xef\xbb\xbf"), 0, 4096) is not None
     if kind := _by_text(head.removeprefix(b"\xef\xbb\xbf"), suffix):
         return kind
+    if suffix == ".xml" and looks_html:
+        return Kind("html", "text/html")
     if suffix in _TABLES:
         return Kind(*_TABLES[suffix])
     if suffix in _BINARY_NAMES and not looks_html and b"\0" in head:

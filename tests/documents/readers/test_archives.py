@@ -9,6 +9,7 @@ from pathlib import Path
 
 import docx
 import pytest
+import zstandard
 
 from groundup.documents import Limits
 
@@ -35,21 +36,25 @@ def test_members_are_named_by_archive_and_path(tmp_path, read):
     assert records[0].bytes == 3 and records[-1].bytes == Path(base).stat().st_size
 
 
-@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
-def test_tar_archives_are_read_in_every_compression(tmp_path, read, mode):
-    suffix = mode.replace("w", ".tar").replace(":", ".")
-    path = tmp_path / f"a{suffix}"
-    with tarfile.open(path, mode) as archive:
+PACKERS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "zst": zstandard.compress}
+
+
+@pytest.mark.parametrize("suffix", ["tar", "tar.gz", "tar.bz2", "tar.xz", "tar.zst", "tgz", "tbz2", "txz", "tzst"])
+def test_tar_archives_are_read_in_every_compression(tmp_path, read, suffix):
+    path, file = tmp_path / f"a.{suffix}", io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
         for name in ("one.txt", "sub/two.txt"):
             info = tarfile.TarInfo(name)
             info.size = len(name)
             archive.addfile(info, io.BytesIO(name.encode()))
+    pack = next((pack for end, pack in PACKERS.items() if end in suffix), bytes)
+    path.write_bytes(pack(file.getvalue()))
     documents, records = read(tmp_path)
     assert [(d.source, d.text) for d in documents] == [(f"{path}!/{n}", n) for n in ("one.txt", "sub/two.txt")]
     assert records[-1].reader == "tar" and records[-1].path == str(path)
 
 
-@pytest.mark.parametrize(("suffix", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)])
+@pytest.mark.parametrize(("suffix", "pack"), PACKERS.items())
 def test_a_compressed_file_is_that_file(tmp_path, read, suffix, pack):
     (tmp_path / f"rows.jsonl.{suffix}").write_bytes(pack(b'{"text": "one"}\n{"text": "two"}\n'))
     documents, (record,) = read(tmp_path)
@@ -83,8 +88,9 @@ def test_a_zip_bomb_is_refused_and_its_neighbours_are_read(tmp_path, read):
     assert records[0].status == "failed" and "times its size" in records[0].reason and records[0].seconds == 0
 
 
-def test_a_gzip_bomb_stops_at_the_ratio(tmp_path, read):
-    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"a" * (200 << 20), 9))
+@pytest.mark.parametrize("suffix", ["gz", "xz", "zst"])
+def test_a_bomb_stops_at_the_ratio(tmp_path, read, suffix):
+    (tmp_path / f"a.txt.{suffix}").write_bytes(PACKERS[suffix](b"a" * (200 << 20)))
     _, (record,) = read(tmp_path)
     assert record.status == "failed" and "times its size" in record.reason
     assert record.characters < 40 << 20
@@ -129,11 +135,12 @@ def test_a_word_document_is_no_archive(tmp_path, read):
     assert document.text == "Dear reader\n" and record.reader == "docx"
 
 
-def test_truncated_data_keep_what_came_before(tmp_path, read):
-    lines = b"".join(b'{"text": "line %d %s"}\n' % (n, os.urandom(20).hex().encode()) for n in range(5000))
-    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines)[:-2000])
+@pytest.mark.parametrize("suffix", PACKERS)
+def test_truncated_data_keep_what_came_before(tmp_path, read, suffix):
+    lines = b"".join(b'{"text": "line %d %s"}\n' % (n, os.urandom(20).hex().encode()) for n in range(50_000))
+    (tmp_path / f"a.jsonl.{suffix}").write_bytes(PACKERS[suffix](lines)[:-2000])
     documents, (record,) = read(tmp_path)
-    assert 4000 < len(documents) < 5000 and documents[0].text.startswith("line 0 ")
+    assert 20_000 < len(documents) < 50_000 and documents[0].text.startswith("line 0 ")
     assert record.status == "read" and "cut short" in record.reason
 
 
@@ -156,3 +163,40 @@ def test_folders_of_tools_inside_archives_take_one_record(tmp_path, read):
     documents, records = read(tmp_path)
     assert [document.text for document in documents] == ["a"]
     assert [r.path.partition("!/")[2] for r in records] == [".git", "p/__pycache__", "a.txt", ""]
+
+
+def test_zstd_frames_of_every_kind_are_one_file(tmp_path, read):
+    parameters = zstandard.ZstdCompressionParameters(window_log=31, compression_level=1)  # zstd --long=31
+    packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    wide = packer.compress(b"wide ") + packer.flush()
+    skipped = b"\x53\x2a\x4d\x18" + (3).to_bytes(4, "little") + b"abc"
+    (tmp_path / "a.txt.zst").write_bytes(
+        skipped + wide + skipped + zstandard.compress(b"") + zstandard.compress(b"end")
+    )
+    (document,), (record,) = read(tmp_path)
+    assert document.text == "wide end" and (record.status, record.reason) == ("read", "")
+
+
+def test_a_zstd_window_beyond_the_memory_is_refused(tmp_path, read):
+    parameters = zstandard.ZstdCompressionParameters(window_log=31, compression_level=1)
+    packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    (tmp_path / "a.txt.zst").write_bytes(packer.compress(b"wide ") + packer.flush())
+    (tmp_path / "b.txt").write_text("after")
+    documents, records = read(tmp_path, limits=Limits(memory_bytes=1 << 30))
+    assert [document.text for document in documents] == ["after"]
+    assert records[0].status == "failed" and "memory" in records[0].reason
+
+
+def test_zstd_in_zstd_ends(tmp_path, read):
+    data = b"bottom"
+    for _ in range(8):
+        data = zstandard.compress(data)
+    (tmp_path / "a.txt.zst").write_bytes(data)
+    documents, (record,) = read(tmp_path)
+    assert documents == [] and record.reason == "compressed too many times"
+
+
+def test_text_that_is_only_named_zst_is_text(tmp_path, read):
+    (tmp_path / "a.md.zst").write_text("# plain")
+    (document,), (record,) = read(tmp_path)
+    assert (document.text, record.media_type) == ("# plain", "text/markdown")

@@ -3,17 +3,21 @@
 import io
 import re
 from collections.abc import Iterator
-from email import policy
-from email.message import EmailMessage
+from email.errors import HeaderParseError
+from email.header import decode_header
+from email.message import Message
 from email.parser import BytesParser
 
 from groundup.documents.document import Document
 from groundup.documents.encoding import find_encoding, plain
 from groundup.documents.readers.html import html_text
-from groundup.documents.reading import Reading, size_text
+from groundup.documents.reading import Reading, Unreadable, size_text
 
 _HEADERS = ("Subject", "From", "Date", "To")
+_MOST_HEADER = 2000  # characters
 _MOST_PARTS = 1000
+_MOST_DASHES = 20_000  # lines that begin with two dashes, as the boundaries of parts do
+_MOST_WORK = 100_000_000  # lines times boundaries; about 20 s
 _SHOWN = 10  # names of attachments in the notes
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.M)
 _SEPARATOR = re.compile(rb"From .*\S (?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? .*\d\d?:\d\d.* \d{4}")
@@ -36,7 +40,7 @@ def read_mbox(reading: Reading) -> Iterator[Document]:
         cut += not complete
         try:
             text = _message_text(_QUOTED_FROM.sub(rb"\1", data), attachments)
-        except RecursionError:
+        except (RecursionError, Unreadable):
             text = ""
         if text:
             yield Document(text, f"{reading.source}#{number}", reading.media_type)
@@ -73,26 +77,38 @@ def _messages(reading: Reading) -> Iterator[tuple[bytes, bool]]:
 
 
 def _message_text(data: bytes, attachments: list[str]) -> str:
-    message = BytesParser(policy=policy.default).parsebytes(data)
+    # What the parser takes for a line grows with the number of boundaries that could match it.
+    if data.count(b"\n--") > _MOST_DASHES or data.count(b"\n") * data.count(b"boundary") > _MOST_WORK:
+        raise Unreadable("it has too many parts")
+    message = BytesParser().parsebytes(data)
     body = _body(message, attachments)
-    # Readers of mail need the text; headers alone are none.
+    # Headers alone are nothing to learn from.
     return plain("\n".join([*_headers(message), "", body]).strip("\n")) + "\n" if body else ""
 
 
-def _headers(message: EmailMessage) -> list[str]:
+def _headers(message: Message) -> list[str]:
+    values: dict[str, str] = {}
+    for name, value in message.raw_items():
+        values.setdefault(name.lower(), str(value)[:_MOST_HEADER])
     lines = []
     for name in _HEADERS:
-        try:
-            value = " ".join(str(message.get(name) or "").split())
-        except Exception:
-            # The parser of headers raises IndexError, AttributeError, ValueError and more for damaged ones.
-            value = ""
-        if value:
-            lines.append(f"{name}: {value}")
+        if text := " ".join(_header_text(values.get(name.lower(), "")).split()):
+            lines.append(f"{name}: {text}")
     return lines
 
 
-def _body(message: EmailMessage, attachments: list[str]) -> str:
+def _header_text(value: str) -> str:
+    raw = b"" if value.isascii() else value.encode("utf-8", "surrogateescape")
+    if raw:  # letters that are not encoded as they should be
+        return _decode(raw, None)
+    try:
+        parts = decode_header(value)
+    except (ValueError, HeaderParseError):
+        return value
+    return "".join(part if isinstance(part, str) else _decode(part, codec) for part, codec in parts)
+
+
+def _body(message: Message, attachments: list[str]) -> str:
     texts: list[str] = []
     stack = [message]
     for _ in range(_MOST_PARTS):
@@ -109,50 +125,51 @@ def _body(message: EmailMessage, attachments: list[str]) -> str:
         elif inner:
             stack += reversed(inner)
         elif kind in ("text/plain", "text/html") and not _is_attachment(part):
-            text = _decode(part)
+            text = _part_text(part)
             texts.append(html_text(text, "Snapshot-Content-Location" in message) if kind == "text/html" else text)
         elif name := _file_name(part):
             attachments.append(name)
     return "\n\n".join(stripped for text in texts if (stripped := text.strip("\r\n").rstrip()))
 
 
-def _inner(part: EmailMessage) -> list[EmailMessage]:
+def _inner(part: Message) -> list[Message]:
     payload = part.get_payload()
-    return [item for item in payload if isinstance(item, EmailMessage)] if isinstance(payload, list) else []
+    return [item for item in payload if isinstance(item, Message)] if isinstance(payload, list) else []
 
 
-def _best(parts: list[EmailMessage]) -> EmailMessage:
+def _best(parts: list[Message]) -> Message:
     # What says the same in several ways: plain text, unless it is a note that there is none.
-    texts = [part for part in parts if part.get_content_type() == "text/plain" and _decode(part).strip()]
+    texts = [part for part in parts if part.get_content_type() == "text/plain" and _part_text(part).strip()]
     pages = [part for part in parts if part.get_content_type() == "text/html" or _inner(part)]
     return (texts or pages or parts)[0]
 
 
-def _is_attachment(part: EmailMessage) -> bool:
+def _is_attachment(part: Message) -> bool:
     return str(part.get("Content-Disposition", "")).strip().lower().startswith("attachment")
 
 
-def _file_name(part: EmailMessage) -> str:
+def _file_name(part: Message) -> str:
     try:
-        name = part.get_filename() or ""
+        name = _header_text(part.get_filename() or "")
     except Exception:
-        name = ""
-    return " ".join(str(name).split())[:100] or ("unnamed" if _is_attachment(part) else "")
+        name = ""  # RFC 2231 has many ways to be wrong
+    return " ".join(name.split())[:100] or ("unnamed" if _is_attachment(part) else "")
 
 
-def _decode(part: EmailMessage) -> str:
+def _part_text(part: Message) -> str:
     try:
         data = part.get_payload(decode=True)
     except Exception:
-        data = None
-    if not isinstance(data, bytes):
-        return ""
-    for codec in (part.get_content_charset(), (find_encoding(data) or ("utf-8", 0))[0]):
-        try:
-            return data.decode(codec or "ascii")
-        except (LookupError, UnicodeError, ValueError):
-            continue
-    return data.decode("utf-8", "replace")
+        data = None  # uuencode raises what it likes
+    return _decode(data, part.get_content_charset()) if isinstance(data, bytes) else ""
+
+
+def _decode(data: bytes, codec: str | None) -> str:
+    try:
+        return data.decode(codec or "ascii")
+    except (LookupError, UnicodeError, ValueError):
+        # Not declared, or declared wrongly.
+        return data.decode((find_encoding(data) or ("utf-8", 0))[0], "replace")
 
 
 def _note(attachments: list[str], reading: Reading) -> None:

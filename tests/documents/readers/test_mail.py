@@ -1,0 +1,157 @@
+import mailbox
+import random
+from email.message import EmailMessage
+
+import pytest
+
+from groundup.documents import Limits
+from groundup.documents.kinds import find_kind
+
+
+def message(subject: str = "Tea at five", body: str = "Dear all,\n\ntea is at five.\n", **more: str) -> EmailMessage:
+    mail = EmailMessage()
+    mail["Message-ID"] = "<1@example.org>"
+    for name, value in {"From": "Ann <ann@example.org>", "To": "all@example.org", "Subject": subject, **more}.items():
+        mail[name] = value
+    mail["Date"] = "Sat, 21 Nov 2026 10:00:00 +0000"
+    mail.set_content(body)
+    return mail
+
+
+HEADERS = "From: Ann <ann@example.org>\nDate: Sat, 21 Nov 2026 10:00:00 +0000\nTo: all@example.org\n"
+
+
+def test_a_message_gives_its_headers_and_its_text(tmp_path, read):
+    (tmp_path / "letter").write_bytes(message().as_bytes())
+    (document,), (record,) = read(tmp_path)
+    assert document.text == f"Subject: Tea at five\n{HEADERS}\nDear all,\n\ntea is at five.\n"
+    assert (record.reader, record.media_type, record.reason) == ("eml", "message/rfc822", "")
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "iso-8859-1", "koi8-r", "shift_jis"])
+@pytest.mark.parametrize("transfer", ["base64", "quoted-printable", "8bit"])
+def test_encodings_of_the_transfer_and_of_letters(tmp_path, read, charset, transfer):
+    words = {"koi8-r": "Чай в пять часов", "shift_jis": "お茶は五時です"}.get(charset, "Käse und Brot für drei")
+    mail = message(subject=f"Re: {words}")
+    mail.set_content(f"{words}\n" * 3, charset=charset, cte=transfer)
+    (tmp_path / "a.eml").write_bytes(mail.as_bytes())
+    (document,), _ = read(tmp_path)
+    assert document.text == f"Subject: Re: {words}\n{HEADERS}\n" + f"{words}\n" * 3
+
+
+def test_plain_text_is_preferred_and_html_is_read(tmp_path, read):
+    mail = message(body="plain words")
+    mail.add_alternative("<p>html words</p>", subtype="html")
+    (tmp_path / "a.eml").write_bytes(mail.as_bytes())
+    mail = message()
+    mail.set_content("<html><body><p>Only <b>html</b> words</p><ul><li>an item</li></ul></body></html>", subtype="html")
+    (tmp_path / "b.eml").write_bytes(mail.as_bytes())
+    first, second = (document.text.partition("\n\n")[2] for document in read(tmp_path)[0])
+    assert first == "plain words\n" and second == "Only html words\n\n  • an item\n"
+
+
+def test_attachments_are_named_and_forwarded_mail_is_read(tmp_path, read):
+    mail = message()
+    mail.add_attachment(b"%PDF-1.4", maintype="application", subtype="pdf", filename="plan é.pdf")
+    mail.add_attachment("not the body", filename="notes.txt")
+    mail.add_attachment(message(subject="Inner", body="inner words"))
+    (tmp_path / "a.eml").write_bytes(mail.as_bytes())
+    (document,), (record,) = read(tmp_path)
+    assert document.text.endswith(f"tea is at five.\n\nSubject: Inner\n{HEADERS}\ninner words\n")
+    assert record.reason == "2 attachments were not read: plan é.pdf, notes.txt"
+
+
+def test_a_mailbox_is_read_message_by_message(tmp_path, read):
+    box = mailbox.mbox(tmp_path / "box.mbox")
+    for n in range(20):
+        box.add(mailbox.mboxMessage(message(subject=f"No. {n}", body=f"From here on, {n}.\n\nFrom: no header\n")))
+    box.flush()
+    assert b"\n>From here" in (tmp_path / "box.mbox").read_bytes()
+    documents, (record,) = read(tmp_path / "box.mbox")
+    assert [document.text for document in documents] == [
+        f"Subject: No. {n}\n{HEADERS}\nFrom here on, {n}.\n\nFrom: no header\n" for n in range(20)
+    ]
+    assert documents[11].source == f"{tmp_path}/box.mbox#12"
+    assert (record.reader, record.media_type) == ("mbox", "application/mbox")
+
+
+def test_lines_that_only_begin_with_from_do_not_part_a_message(tmp_path, read):
+    body = "\nFrom the start\n\nFrom 10:30 on we walk, in 2024\n\nwords\n"
+    start = b"From a@b Sat Nov 21 10:00:00 2026\n"
+    (tmp_path / "box").write_bytes((start + b"Subject: s\nFrom: a@b\n" + body.encode() + b"\n") * 2)
+    documents, _ = read(tmp_path)
+    assert [document.text for document in documents] == ["Subject: s\nFrom: a@b\n" + body] * 2
+
+
+def test_a_huge_message_is_cut_and_the_others_are_whole(tmp_path, read):
+    start = b"From a@b Sat Nov 21 10:00:00 2026\nFrom: a@b\n\n"
+    (tmp_path / "box").write_bytes(start + b"one\n\n" + start + b"two\n" * 100_000 + b"\n" + start + b"three\n")
+    documents, (record,) = read(tmp_path, limits=Limits(piece_bytes=10_000))
+    assert [document.text[11:14] for document in documents] == ["one", "two", "thr"]
+    assert len(documents[1].text) < 11_000 and record.reason == "1 of 3 messages were cut at 10 kB"
+
+
+def test_a_saved_web_page_gives_its_article(tmp_path, read):
+    mail = message(**{"Snapshot-Content-Location": "https://example.org/"})
+    mail.set_content(
+        "<body><nav>Menu</nav><main><h1>Title</h1><p>Words.</p></main></body>", subtype="html", cte="base64"
+    )
+    mail.make_related()
+    mail.add_related(b"GIF89a", maintype="image", subtype="gif")
+    (tmp_path / "page.mhtml").write_bytes(mail.as_bytes())
+    (document,), (record,) = read(tmp_path)
+    assert document.text.endswith("\n\nTitle\n\nWords.\n") and "Menu" not in document.text and record.reason == ""
+
+
+HOSTILE = [
+    b"From: =?utf-8?b?////?= <>\nMessage-ID: <\nSubject: =?x?q?=\nDate: 99 99\nTo: ,,;<@\n\nwords",
+    b"From: a\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nno end",
+    b"From: a\nMIME-Version: 1.0\nContent-Type: multipart/mixed\n\nno boundary",
+    b"From: a\nMIME-Version: 1.0\nContent-Type: text/plain; charset=\xff\n\nwords",
+    b"From: a\nMIME-Version: 1.0\nContent-Type: text/plain; charset=idna\nContent-Transfer-Encoding: base64\n\n!!!",
+    b"From: a\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-16\n\nodd",
+    b"From: a\nMIME-Version: 1.0\nContent-Transfer-Encoding: x-uuencode\n\nbegin 666 a\n\xff\xff\nend",
+    b"From: [a]\nTo: a@[\nMIME-Version: 1.0\nContent-Disposition: attachment; filename*0*=x''%ff; filename*=\n\nwords",
+    b"From: a\nMIME-Version: 1.0\n" + b"Content-Type: message/rfc822\n\n" * 3000 + b"words",
+    b"From: a\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n" + b"--b\n\nx\n" * 50_000,
+]
+
+
+def test_damaged_messages_never_end_the_reader(tmp_path, read):
+    chance = random.Random(0)
+    good = message().as_bytes() + b"--b\n\nContent-Type: multipart/mixed; boundary=b\n"
+    for _ in range(60):
+        data = bytearray(good)
+        for _ in range(10):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        HOSTILE.append(b"From: a\n" + bytes(data))
+    for n, data in enumerate(HOSTILE):
+        (tmp_path / f"{n:02}.eml").write_bytes(data)
+    box = b"".join(b"From a Sat Nov 21 10:00:00 2026\n" + data + b"\n\n" for data in HOSTILE)
+    (tmp_path / "all.mbox").write_bytes(box)
+    documents, records = read(tmp_path)
+    assert [record.reason for record in records if record.status == "failed"] == [
+        "nested too deeply",
+        "it has too many parts",
+    ]
+    assert records[-1].reader == "mbox" and 40 < records[-1].documents < 70
+    assert documents[0].text.endswith("words\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"From the author of this book\nwords follow: many\n",
+        b"From: the author\nTo: the reader\n\nA letter that somebody typed.\n",
+        b"Subject: none\n\nwords",
+        b"From a distance Sat Nov 21 10:00:00 2026\nthe mountains are blue\n",
+        b"Message-ID: is a header\nand this is a line of prose\nFrom: x\n\n",
+    ],
+)
+def test_plain_text_is_no_mail(text):
+    assert find_kind(text, "a.txt").reader == "text"
+
+
+def test_a_patch_is_code():
+    head = b"From 0123456789abcdef Mon Sep 17 00:00:00 2001\nFrom: A <a@b>\nSubject: [PATCH] x\nMIME-Version: 1.0\n\n"
+    assert find_kind(head, "1.patch").reader == "code"
