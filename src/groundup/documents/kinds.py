@@ -101,6 +101,9 @@ _FEED = re.compile(
     rb"\s*<(?:rss[\s>]|(feed)\s[^>]*/Atom|rdf:RDF\s[^>]*/rss/)",
     re.S,
 )
+_FLAT_OPENDOCUMENT = re.compile(
+    rb"\s*<\?xml[^>]{0,200}>\s*<office:document\s[^>]{0,20000}office:mimetype=\"(application/vnd\.oasis\.[\w.-]{1,60})\""
+)
 _SUBTITLES = (
     (re.compile(rb"WEBVTT[\s\n]"), "text/vtt"),
     (re.compile(rb"\s*\d+\s*\n\d\d:\d\d:\d\d[,.]\d{3} --> "), "application/x-subrip"),
