@@ -1,11 +1,10 @@
 import codecs
-import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundup.documents.encoding import clean, decode_pieces, find_encoding
+from groundup.documents.encoding import decode_pieces, find_encoding, plain
 
 WESTERN = "Café déjà vu: naïve façade, £20, ½ cup. Straße und Übung. " * 5
 JAPANESE = "日本語のテキストです。これは試験です。" * 10
@@ -79,13 +78,12 @@ def test_pieces_decode_like_the_whole(text, size, codec):
 
 
 @given(st.text(st.characters(codec=None, exclude_categories=[])))
-def test_clean_text_is_normal_and_can_be_written(text):
-    result = clean(text)
+def test_plain_text_can_be_written_and_has_one_kind_of_newline(text):
+    result = plain(text)
     result.encode()
-    assert not any(ord(c) < 32 and c not in "\t\n" for c in result)
-    if not any(0xD800 <= ord(c) <= 0xDFFF for c in text):
-        assert unicodedata.is_normalized("NFC", result)
+    assert "\r" not in result and "\0" not in result
 
 
-def test_clean_keeps_words_apart_at_a_form_feed():
-    assert clean("one\x0ctwo\x00\x08three\r\nfour\rfive") == "one\ntwothree\nfour\nfive"
+def test_plain_text_keeps_what_the_cleaners_look_for():
+    text = "Cafe\u0301\x0c\x1b[1mÃ©\u200b \t\n\n\n\n\n.\r\nb\rc\0\ud800"
+    assert plain(text) == "Cafe\u0301\x0c\x1b[1mÃ©\u200b \t\n\n\n\n\n.\nb\nc\ufffd"

@@ -12,24 +12,27 @@ _WEB = {
     "message/rfc822",
     "application/mbox",
     "application/vnd.ms-outlook",
-    "application/warc",
-    "multipart/related",
+    "application/atom+xml",
+    "application/rss+xml",
 }
 # Lines are compared in lower case; a ".{0,80}" bounds what a notice may add, and with it the time spent on a line.
 _PURPOSE = r"(?:experience|website|web site|site|service|services|content|traffic|functionality|browsing)"
 _NOTICES = re.compile(
     "|".join(
         (
-            r"please (?:enable|turn on) javascript(?: and cookies)?(?:[.!]| (?:in|on) your (?:web )?browser.{0,80}| to .{0,80})?",
+            r"please (?:enable|turn on) javascript(?: and cookies)?"
+            r"(?:[.!]| (?:in|on) your (?:web )?browser.{0,80}| to .{0,80})?",
             r"enable javascript (?:in your (?:web )?browser.{0,60}|to (?:view|use|see|run) this \w+[.!]?)",
             r"you (?:need|have|must) (?:to )?enable javascript (?:to (?:run|view|use) this|in your) .{0,40}",
-            r"javascript (?:is|seems to be|appears to be|must be) (?:currently )?(?:disabled|turned off|not enabled|enabled)"
-            r" (?:in|on) your (?:web )?browser.{0,80}",
-            r"this (?:site|website|web site|page|app) (?:requires|needs|works best with) javascript(?: to .{0,40})?[.!]?",
-            r"(?:your|this) browser does(?: not|n't) support (?:javascript|html5|iframes|frames|the \w+ (?:tag|element))[.!]?",
-            r"(?:this|our) (?:web ?)?site uses cookies(?: (?:to|in order to) \w+ [^,;]{0,60}\b" + _PURPOSE + r")?\.?"
-            r"(?: by (?:continuing|using|browsing|clicking).{0,120})?(?: (?:learn more|find out more|read more|ok|accept)[.!]?){0,2}",
-            r"by (?:continuing|using|browsing|clicking).{0,80} you (?:agree|consent) to (?:our|the) use of cookies[.!]?",
+            r"javascript (?:is|seems to be|appears to be|must be) (?:currently )?"
+            r"(?:disabled|turned off|not enabled|enabled) (?:in|on) your (?:web )?browser.{0,80}",
+            r"this (?:site|website|page|app) (?:requires|needs|works best with) javascript(?: to .{0,40})?[.!]?",
+            r"(?:your|this) browser does(?: not|n't) support"
+            r" (?:javascript|html5|iframes|frames|the \w+ (?:tag|element))[.!]?",
+            rf"(?:this|our) (?:web ?)?site uses cookies(?: (?:to|in order to) \w+ [^,;]{{0,60}}\b{_PURPOSE})?\.?"
+            r"(?: by (?:continuing|using|browsing|clicking).{0,120})?"
+            r"(?: (?:learn more|find out more|read more|ok|accept)[.!]?){0,2}",
+            r"by (?:continuing|using|browsing).{0,80} you (?:agree|consent) to (?:our|the) use of cookies[.!]?",
             r"(?:(?:copyright|\(c\)|©|®).{0,120}?)?all rights reserved(?: worldwide)?[.!]?",
         )
     )
@@ -60,8 +63,9 @@ _WEB_NOTICES = re.compile(
             r"(?:skip|jump) to (?:main )?(?:content|navigation|search)",
             rf"(?:share|tweet|like us|pin|find us|follow us|share this(?: \w+)?) (?:on|via|with|to) {_SITES}",
             r"(?:share|print|e-?mail|bookmark) this(?: (?:page|article|post|story))?",
-            r"(?:subscribe|sign up)(?: (?:now|today|here))?(?: (?:to|for) (?:our|the) (?:free )?(?:newsletter|mailing list|blog))?[.!]?",
-            r"sent from my (?:iphone|ipad|phone|mobile|mobile device|android|blackberry|samsung.{0,20}|galaxy.{0,20})\.?",
+            r"(?:subscribe|sign up)(?: (?:now|today|here))?"
+            r"(?: (?:to|for) (?:our|the) (?:free )?(?:newsletter|mailing list|blog))?[.!]?",
+            r"sent from my (?:iphone|ipad|phone|mobile|mobile device|android|samsung.{0,20}|galaxy.{0,20})\.?",
             r"get outlook for (?:ios|android)",
             r"(?:view|read|open) this (?:e-?mail|message|newsletter) in (?:your|a) (?:web )?browser\.?",
             r"(?:to unsubscribe|if you (?:no longer wish|don't want|do not want) to receive).{0,140}",
@@ -71,16 +75,17 @@ _WEB_NOTICES = re.compile(
     )
 )
 _BUTTONS = {
-    "share", "tweet", "subscribe", "unsubscribe", "advertisement", "advertisements", "sponsored content",
-    "log in", "login", "sign in", "sign up", "log out", "create account", "create an account", "my account",
+    "share", "tweet", "subscribe", "unsubscribe", "advertisement", "advertisements", "sponsored content", "log in",
+    "login", "sign in", "sign up", "log out", "create account", "create an account", "my account",
     "toggle navigation", "toggle menu", "main menu", "close menu", "open menu", "skip navigation", "skip links",
     "read more", "show more", "view more", "load more", "see more", "continue reading", "click to share",
     "back to top", "return to top", "go to top", "top of page", "scroll to top", "leave a comment", "leave a reply",
     "post a comment", "add a comment", "no comments", "no comments yet", "comments are closed", "reply to this",
     "related articles", "related posts", "recent posts", "recent comments", "you may also like", "follow us",
     "like this:", "loading...", "loading…", "privacy policy", "cookie policy", "terms of service", "terms of use",
-    "terms and conditions", "terms & conditions", "cookie settings", "manage cookies", "accept cookies", "accept all cookies", "accept all",
-    "reject all", "contact us", "about us", "site map", "sitemap", "printer-friendly version", "print friendly",
+    "terms and conditions", "terms & conditions", "cookie settings", "manage cookies", "accept cookies",
+    "accept all cookies", "accept all", "reject all", "contact us", "about us", "site map", "sitemap",
+    "printer-friendly version", "print friendly",
 }  # fmt: skip
 _LINKS = {"home", "contact", "about", "help", "privacy", "terms", "cookies", "imprint", "search", "register", "faq"}
 _EDGES = " \t>»›→<«‹←↑•·*#|[]"

@@ -14,7 +14,7 @@ from groundup.corpus.boilerplate import drop_boilerplate
 from groundup.corpus.masking import mask_emails, mask_keys, mask_phones
 from groundup.documents.document import Document
 
-_PROSE = {"text/x-rst", "text/x-tex"}
+_PROSE = {"text/x-rst", "text/x-tex", "text/x-sbv", "text/x-ssa"}  # markup and subtitles
 _NOTEBOOK = "application/x-ipynb+json"
 _EXACT = {"mojibake", "nfc"}  # they change letters, and so may change what a notebook's code means
 

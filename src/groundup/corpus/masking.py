@@ -130,13 +130,12 @@ def mask_phones(text: str, media_type: str = "") -> tuple[str, int]:
     Numbers in international form, in the forms of North America, of countries with a trunk zero, and any number after
     a word such as "Tel."; not dates, ISBNs, IP addresses or decimal numbers."""
     parts, done, changed = [], 0, 0
-    spans = [match.span() for match in _NUMBER.finditer(text) if _is_phone(match[0])]
-    told = [
-        match.span()
-        for match in _ANY_NUMBER.finditer(text)
-        if _TOLD.search(text[max(0, match.start() - _TOLD_LONGEST) : match.start()])
-    ]
-    spans = sorted(spans + told)
+    numbers = [match for match in _NUMBER.finditer(text) if _is_phone(match[0])]
+    for match in _ANY_NUMBER.finditer(text):
+        if _TOLD.search(text[max(0, match.start() - _TOLD_LONGEST) : match.start()]):
+            numbers.append(match)
+    # A "(" without its ")" belongs to the sentence.
+    spans = sorted((match.start() + (match[0][0] == "(" and ")" not in match[0]), match.end()) for match in numbers)
     for start, end in spans:
         if start >= done:
             parts += [text[done:start], PHONE]

@@ -1,5 +1,4 @@
-"""Plain text, markup that is read as text, and code: decoded, cleaned unless it is code, cut when it is
-big."""
+"""Plain text, markup that is read as text, and code: decoded, and cut when it is big."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
