@@ -90,7 +90,7 @@ def test_a_zip_bomb_is_refused_and_its_neighbours_are_read(tmp_path, read):
 
 @pytest.mark.parametrize("suffix", ["gz", "xz", "zst"])
 def test_a_bomb_stops_at_the_ratio(tmp_path, read, suffix):
-    (tmp_path / f"a.txt.{suffix}").write_bytes(PACKERS[suffix](b"a" * (200 << 20)))
+    (tmp_path / f"a.txt.{suffix}").write_bytes(PACKERS[suffix](b"a" * (60 << 20)))
     _, (record,) = read(tmp_path)
     assert record.status == "failed" and "times its size" in record.reason
     assert record.characters < 40 << 20
@@ -137,10 +137,10 @@ def test_a_word_document_is_no_archive(tmp_path, read):
 
 @pytest.mark.parametrize("suffix", PACKERS)
 def test_truncated_data_keep_what_came_before(tmp_path, read, suffix):
-    lines = b"".join(b'{"text": "line %d %s"}\n' % (n, os.urandom(20).hex().encode()) for n in range(50_000))
+    lines = b"".join(b'{"text": "line %d %s"}\n' % (n, os.urandom(20).hex().encode()) for n in range(25_000))
     (tmp_path / f"a.jsonl.{suffix}").write_bytes(PACKERS[suffix](lines)[:-2000])
     documents, (record,) = read(tmp_path)
-    assert 20_000 < len(documents) < 50_000 and documents[0].text.startswith("line 0 ")
+    assert 10_000 < len(documents) < 25_000 and documents[0].text.startswith("line 0 ")
     assert record.status == "read" and "cut short" in record.reason
 
 

@@ -12,6 +12,7 @@ from groundup.documents.readers.text import decode_whole, read_code
 from groundup.documents.reading import Reading, Unreadable
 
 _PROSE_SHARE = 0.5  # of the characters that are no blanks; project files, settings and pictures have 0.05 to 0.4
+_MARKUP = "text/x-xml"  # a media type of code, of which every character is kept
 _MOST = 64 << 20  # bytes; the tree of an XML file takes ten times its size
 _DECLARED = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([\w.:-]+)[^>]*\?>")
 _TAGS = re.compile(r"<[a-zA-Z/!][^>]*>|&(?:#\d+|\w+);")
@@ -52,6 +53,7 @@ def read_xml(reading: Reading) -> Iterator[Document]:
     data = stream.read(_MOST + 1)
     if len(data) > _MOST:
         stream.seek(0)
+        reading.media_type = _MARKUP
         yield from read_code(reading)
         return
     root, markup = _parse(data), decode_whole(data)
@@ -63,8 +65,7 @@ def read_xml(reading: Reading) -> Iterator[Document]:
     if _letters(text) >= _PROSE_SHARE * _letters(markup) > 0:
         yield Document(text, reading.source, reading.media_type)
     elif markup.strip():
-        # The media type of code, of which every character is kept.
-        yield Document(plain(markup), reading.source, "text/x-xml")
+        yield Document(plain(markup), reading.source, _MARKUP)
 
 
 def _parse(data: bytes) -> Any:
