@@ -1,5 +1,6 @@
 """What the tests of the readers share: reading a path to the end, and measuring how far two texts differ."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,3 +37,16 @@ def error_rate() -> Callable[[str, str], float]:
         return float(row[-1]) / len(b)
 
     return rate
+
+
+@pytest.fixture
+def repack() -> Callable[[Path, Path, dict[str, bytes]], Path]:
+    """Copies a zip file with some of its members replaced or added."""
+
+    def packed(source: Path, target: Path, parts: dict[str, bytes]) -> Path:
+        with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+            for name in dict.fromkeys([*old.namelist(), *parts]):
+                new.writestr(name, parts[name] if name in parts else old.read(name))
+        return target
+
+    return packed

@@ -55,9 +55,23 @@ def test_files_that_are_left_alone_say_why(head, name, status, word):
     assert kind.reader == "" and kind.status == status and word in kind.reason
 
 
-def test_a_zip_file_is_known_by_its_members():
-    docx = find_office_kind(["[Content_Types].xml", "word/document.xml"], "")
-    assert docx and docx.reader == "docx"
-    slides = find_office_kind(["ppt/presentation.xml"], "")
-    assert slides and slides.status == "skipped" and "PowerPoint" in slides.reason
+@pytest.mark.parametrize(
+    ("names", "mimetype", "reader"),
+    [
+        (["[Content_Types].xml", "word/document.xml"], "", "docx"),
+        (["ppt/presentation.xml"], "", "pptx"),
+        (["xl/workbook.xml"], "", "xlsx"),
+        (["mimetype", "META-INF/container.xml"], "application/epub+zip", "epub"),
+        (["content.xml", "META-INF/manifest.xml"], "", "opendocument"),
+        (["xl/workbook.bin"], "", ""),
+        (["Index/Document.iwa"], "", ""),
+    ],
+)
+def test_a_zip_file_is_known_by_its_members(names, mimetype, reader):
+    kind = find_office_kind(names, mimetype)
+    assert kind and kind.reader == reader and bool(kind.reason) == (not reader)
+
+
+def test_other_zip_files_are_archives():
     assert find_office_kind(["a.txt"], "") is None
+    assert find_office_kind(["content.xml", "mimetype"], "text/plain") is None

@@ -44,33 +44,76 @@ def test_blocks_come_in_order_and_heads_do_not(letter, read):
     )
 
 
-def replaced(source, target, part: str, content: bytes) -> None:
-    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
-        for name in old.namelist():
-            new.writestr(name, content if name == part else old.read(name))
-
-
-def test_xml_entities_are_refused(letter, tmp_path, read):
+def test_xml_entities_are_refused(letter, tmp_path, read, repack):
     bomb = (
         b'<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]>'
         b'<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body><w:p><w:r>'
         b"<w:t>&b;</w:t></w:r></w:p></w:body></w:document>"
     )
-    replaced(letter, tmp_path / "bomb.docx", "word/document.xml", bomb)
+    repack(letter, tmp_path / "bomb.docx", {"word/document.xml": bomb})
     documents, (record,) = read(tmp_path / "bomb.docx")
     assert documents == [] and record.status == "failed" and "entities" in record.reason
 
 
-def test_a_zip_bomb_is_refused_before_it_is_unpacked(letter, tmp_path, read):
-    replaced(letter, tmp_path / "bomb.docx", "word/document.xml", b"<w:document/>" + b" " * (80 << 20))
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(letter, tmp_path, read, repack):
+    repack(letter, tmp_path / "bomb.docx", {"word/document.xml": b"<w:document/>" + b" " * (80 << 20)})
     documents, (record,) = read(tmp_path / "bomb.docx")
     assert documents == [] and record.status == "failed" and "times its size" in record.reason
     assert record.seconds < 1
 
 
-def test_damaged_documents_fail(letter, tmp_path, read):
+def test_damaged_documents_fail(letter, tmp_path, read, repack):
     data = letter.read_bytes()
     (tmp_path / "cut.docx").write_bytes(data[: len(data) // 2])
-    replaced(letter, tmp_path / "xml.docx", "word/document.xml", b"<w:document>")
+    repack(letter, tmp_path / "xml.docx", {"word/document.xml": b"<w:document>"})
     _, records = read(tmp_path / "cut.docx", tmp_path / "xml.docx")
     assert [record.status for record in records] == ["failed", "failed"]
+
+
+def test_a_table_in_a_table_is_read_once(tmp_path, read):
+    document = docx.Document()
+    table = document.add_table(rows=1, cols=2)
+    table.cell(0, 0).text = "outer"
+    for cell, text in zip(table.cell(0, 1).add_table(rows=1, cols=2)._cells, "ab", strict=True):
+        cell.text = text
+    document.save(tmp_path / "a.docx")
+    (found,), _ = read(tmp_path / "a.docx")
+    assert found.text == "outer | a | b\n"
+
+
+def test_documents_with_macros_and_templates_are_read(letter, tmp_path, read, repack):
+    with zipfile.ZipFile(letter) as archive:
+        types = archive.read("[Content_Types].xml")
+    old = b"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
+    macros = types.replace(old, b"application/vnd.ms-word.document.macroEnabled.main+xml")
+    assert macros != types
+    (document, macro), _ = read(letter, repack(letter, tmp_path / "a.docm", {"[Content_Types].xml": macros}))
+    assert macro.text == document.text
+
+
+def test_endnotes_symbols_letters_of_lists_and_large_initials_are_read(letter, tmp_path, read, repack):
+    w = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+    body = (
+        '<w:p><w:pPr><w:framePr w:dropCap="drop"/></w:pPr><w:r><w:t>O</w:t></w:r></w:p><w:p><w:r><w:t>nce</w:t>'
+        '<w:endnoteReference w:id="2"/><w:sym w:font="Symbol" w:char="F061"/><w:sym w:font="Wingdings" w:char="F0FC"/>'
+        '</w:r></w:p><w:p><w:pPr><w:numPr><w:ilvl w:val="0"/><w:numId w:val="77"/></w:numPr></w:pPr><w:r>'
+        "<w:t>item</w:t></w:r></w:p>"
+    )
+    numbers = (
+        '<w:abstractNum w:abstractNumId="7"><w:lvl w:ilvl="0"><w:numFmt w:val="upperRoman"/></w:lvl></w:abstractNum>'
+        '<w:num w:numId="77"><w:abstractNumId w:val="7"/></w:num>'
+    )
+    notes = f'<w:endnotes {w}><w:endnote w:id="2"><w:p><w:r><w:t>the end</w:t></w:r></w:p></w:endnote></w:endnotes>'
+    with zipfile.ZipFile(letter) as archive:
+        links = archive.read("word/_rels/document.xml.rels").decode()
+    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/endnotes"
+    link = f'<Relationship Id="rId99" Type="{kind}" Target="endnotes.xml"/></Relationships>'
+    parts = {
+        "word/document.xml": f"<w:document {w}><w:body>{body}</w:body></w:document>",
+        "word/numbering.xml": f"<w:numbering {w}>{numbers}</w:numbering>",
+        "word/endnotes.xml": notes,
+        "word/_rels/document.xml.rels": links.replace("</Relationships>", link),
+    }
+    path = repack(letter, tmp_path / "notes.docx", {name: part.encode() for name, part in parts.items()})
+    (document,), _ = read(path)
+    assert document.text == "Once[e2]α\n\nI. item\n\n[e2] the end\n"

@@ -1,6 +1,7 @@
 """Word documents: paragraphs, lists and tables in the order in which they stand; no page headers or
 footers."""
 
+import re
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -8,17 +9,21 @@ from typing import Any, BinaryIO
 
 from groundup.documents.document import Document
 from groundup.documents.encoding import plain
+from groundup.documents.readers.office import MATH, join_blocks, join_cells, numeral
+from groundup.documents.readers.rtf_codes import SYMBOLS
 from groundup.documents.reading import Reading, Unreadable, size_text
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 _MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
-_MATH = {  # element: what to write before, between and after its operands
-    f"{_M}f": ("(", ")/(", ")"),
-    f"{_M}sSup": ("", "^", ""),
-    f"{_M}sSub": ("", "_", ""),
-    f"{_M}rad": ("√(", "", ")"),
-}
+_MATH = {f"{_M}{name}": marks for name, marks in MATH.items()}
+_NOTES = {f"{_W}footnoteReference": "", f"{_W}endnoteReference": "e"}  # before a note's number
+_NUMERALS = {"lowerLetter": "a", "upperLetter": "A", "lowerRoman": "i", "upperRoman": "I"}
+_MAIN_TYPES = (  # of a document with macros and of templates, which python-docx does not take for documents
+    "application/vnd.ms-word.document.macroEnabled.main+xml",
+    "application/vnd.ms-word.template.macroEnabledTemplate.main+xml",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.template.main+xml",
+)
 _FREE_BYTES = 50 << 20  # of XML, below which a high ratio is only a repetitive text
 _SKIPPED = {  # deleted text, the instructions of fields, the second form of what Word wrote twice
     f"{_W}del",
@@ -35,20 +40,24 @@ def read_docx(reading: Reading) -> Iterator[Document]:
     level, table rows as cells with " | " between them, footnotes at the end.
 
     Raises Unreadable for zip bombs and for XML that declares entities, before the file is parsed."""
-    import docx
     from docx.opc.exceptions import PackageNotFoundError
+    from docx.opc.part import PartFactory
+    from docx.package import Package
+    from docx.parts.document import DocumentPart
 
     file = reading.seekable()
     _check(file, reading)
     file.seek(0)
     try:
-        document = docx.Document(file)
-    except (PackageNotFoundError, KeyError, ValueError) as error:
+        for main_type in _MAIN_TYPES:
+            PartFactory.part_type_for[main_type] = DocumentPart
+        document: Any = Package.open(file).main_document_part.document  # type: ignore[attr-defined]
+    except (PackageNotFoundError, KeyError, ValueError, AttributeError) as error:
         raise Unreadable(f"damaged Word document: {error}") from None
     lists = _Lists(document)
     blocks = list(_blocks(document.element.body, lists))
-    notes = _footnotes(document)
-    text = plain(_join(blocks) + ("\n\n" + "\n".join(notes) if notes else ""))
+    notes = _notes(document)
+    text = plain(join_blocks(blocks) + ("\n\n" + "\n".join(notes) if notes else ""))
     if text.strip():
         yield Document(text.strip("\n") + "\n", reading.source, reading.media_type)
 
@@ -117,7 +126,8 @@ class _Lists:
                 del self.counts[key]  # a new item begins the lists within it anew
         self.counts[found] += 1
         indent = "  " * int(level)
-        return f"{indent}- " if form == "bullet" else f"{indent}{self.counts[found]}. "
+        count = numeral(self.counts[found], _NUMERALS.get(form, ""))
+        return f"{indent}- " if form == "bullet" else f"{indent}{count}. "
 
 
 def _numbering(element: Any) -> tuple[str, str] | None:
@@ -132,33 +142,45 @@ def _numbering(element: Any) -> tuple[str, str] | None:
 
 def _blocks(parent: Any, lists: _Lists) -> Iterator[tuple[str, str]]:
     """(kind, text) of the paragraphs, list items and tables in `parent`, in order."""
+    initial = ""
     for child in parent:
         if child.tag == f"{_W}p":
             boxes: list[Any] = []
-            text = _text(child, boxes)
+            text = initial + _text(child, boxes).strip("\n")
+            frame = child.find(f"{_W}pPr/{_W}framePr")
+            initial = text if frame is not None and frame.get(f"{_W}dropCap") in ("drop", "margin") else ""
+            if initial:
+                continue  # a large first letter is a paragraph of its own
             if text.strip():
                 mark = lists.mark(child)
                 yield ("item" if mark else "paragraph"), mark + text
             for box in boxes:
                 yield from _blocks(box, lists)
         elif child.tag == f"{_W}tbl":
-            if table := "\n".join(filter(None, (_row(row, lists) for row in child.iter(f"{_W}tr")))):
+            if table := "\n".join(filter(None, (_row(row, lists) for row in _inside(child, "tr")))):
                 yield "table", table
         elif child.tag not in _SKIPPED and len(child):
             yield from _blocks(child, lists)  # content controls and custom XML hold blocks
 
 
+def _inside(parent: Any, name: str) -> Iterator[Any]:
+    """The rows of a table, or the cells of a row, also in content controls; not those of tables in its cells."""
+    for child in parent:
+        if child.tag == f"{_W}{name}":
+            yield child
+        elif child.tag not in _SKIPPED:
+            yield from _inside(child, name)
+
+
 def _row(row: Any, lists: _Lists) -> str:
     cells = []
-    for cell in row.iter(f"{_W}tc"):
-        if cell.getparent().getparent() is not row.getparent() and cell.getparent() is not row:
-            continue
+    for cell in _inside(row, "tc"):
         merged = cell.find(f"{_W}tcPr/{_W}vMerge")
         if merged is not None and merged.get(f"{_W}val") != "restart":
             cells.append("")  # the lower part of a cell that spans rows
             continue
         cells.append(" ".join(text.replace("\n", " ") for _, text in _blocks(cell, lists)))
-    return " | ".join(cells) if any(cell.strip() for cell in cells) else ""
+    return join_cells(cells)
 
 
 def _text(paragraph: Any, boxes: list[Any]) -> str:
@@ -175,8 +197,10 @@ def _text(paragraph: Any, boxes: list[Any]) -> str:
                 parts.append("\n")
             elif tag == f"{_W}noBreakHyphen":
                 parts.append("-")
-            elif tag == f"{_W}footnoteReference":
-                parts.append(f"[{child.get(f'{_W}id')}]")
+            elif tag in _NOTES:
+                parts.append(f"[{_NOTES[tag]}{child.get(f'{_W}id')}]")
+            elif tag == f"{_W}sym":
+                parts.append(_symbol(child))
             elif tag == f"{_W}txbxContent":
                 boxes.append(child)
             elif tag in _MATH:
@@ -193,26 +217,28 @@ def _text(paragraph: Any, boxes: list[Any]) -> str:
     return "".join(parts)
 
 
-def _footnotes(document: Any) -> list[str]:
+def _symbol(element: Any) -> str:
+    """A letter given by its number in a font of symbols; those of pictures have no letter."""
+    font, number = element.get(f"{_W}font") or "", element.get(f"{_W}char") or ""
+    if not re.fullmatch("[0-9A-Fa-f]{1,4}", number):
+        return ""
+    code = int(number, 16)
+    if code < 0x100 or 0xF000 <= code <= 0xF0FF:
+        return SYMBOLS.get(code & 0xFF, "") if font.lower() == "symbol" else ""
+    return chr(code)
+
+
+def _notes(document: Any) -> list[str]:
+    """Footnotes, then endnotes."""
     from docx.oxml import parse_xml
 
-    for relation in document.part.rels.values():
-        if relation.reltype.endswith("/footnotes") and not relation.is_external:
-            notes = []
-            for note in parse_xml(relation.target_part.blob).iter(f"{_W}footnote"):
+    found = []
+    for kind in ("footnote", "endnote"):
+        for relation in document.part.rels.values():
+            if relation.is_external or not relation.reltype.endswith(f"/{kind}s"):
+                continue
+            for note in parse_xml(relation.target_part.blob).iter(f"{_W}{kind}"):
                 text = " ".join(_text(paragraph, []).strip() for paragraph in note.iter(f"{_W}p")).strip()
                 if text and note.get(f"{_W}type") is None:
-                    notes.append(f"[{note.get(f'{_W}id')}] {text}")
-            return notes
-    return []
-
-
-def _join(blocks: list[tuple[str, str]]) -> str:
-    text = ""
-    above = ""
-    for kind, block in blocks:
-        if text:
-            text += "\n" if kind == above == "item" else "\n\n"
-        text += block
-        above = kind
-    return text
+                    found.append(f"[{_NOTES[f'{_W}{kind}Reference']}{note.get(f'{_W}id')}] {text}")
+    return found

@@ -50,7 +50,7 @@ def read_epub(reading: Reading) -> Iterator[Document]:
             break
     if missing:
         reading.notes.append(f"{missing} of {len(chapters)} chapters are not in the file")
-    text, starts = join_pages(texts)
+    text, starts = join_pages(texts, run_on=False)
     if text.strip():
         yield Document(text, reading.source, reading.media_type, starts)
 

@@ -141,6 +141,26 @@ def attribute(element: Any, name: str) -> str:
     return ""
 
 
+def numeral(number: int, form: str) -> str:
+    """`number` as a list counts: by the first letter of `form` as "a", "A", "i" or "I", else in digits."""
+    if not 0 < number < 1000 or form not in ("a", "A", "i", "I"):
+        return str(number)
+    text = ""
+    if form in "aA":
+        text = chr(97 + (number - 1) % 26) * ((number - 1) // 26 + 1)
+    else:
+        for value, letters in _ROMAN:
+            text += letters * (number // value)
+            number %= value
+    return text if form.islower() else text.upper()
+
+
+_ROMAN = (
+    *((900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l")),
+    *((40, "xl"), (10, "x"), (9, "ix"), (5, "v"), (4, "iv"), (1, "i")),
+)
+
+
 def join_blocks(blocks: Iterable[Block]) -> str:
     """The text of blocks: a blank line between them, only a newline between the items of a list."""
     parts: list[str] = []

@@ -6,13 +6,25 @@ from typing import Any
 
 from groundup.documents.document import Document
 from groundup.documents.encoding import plain
-from groundup.documents.readers.office import Block, Package, attribute, join_blocks, join_cells, local, parse_xml, path
+from groundup.documents.readers.office import (
+    Block,
+    Package,
+    attribute,
+    join_blocks,
+    join_cells,
+    local,
+    numeral,
+    parse_xml,
+    path,
+)
 from groundup.documents.readers.pages import join_pages
 from groundup.documents.readers.sheets import Row, read_sheets
 from groundup.documents.reading import Reading, Unreadable
 
 _WHAT = "OpenDocument file"
 _WHITE = re.compile("[ \t\r\n]+")
+_SPACE, _TAB, _BREAK = "\x1f\x1e\x1d"  # none of which XML can hold
+_MEANT = str.maketrans({_SPACE: " ", _TAB: "\t", _BREAK: "\n"})
 _NOT_CONTENT = {"header", "footer", "page-number", "date-time"}  # the same on every slide
 _UNSEEN = {"tracked-changes", "annotation", "forms", "ruby-text", "event-listeners", "binary-data"}
 _COLUMNS, _ROWS = 16_384, 1_048_576  # of the largest sheet that LibreOffice has
@@ -53,7 +65,7 @@ def read_opendocument(reading: Reading) -> Iterator[Document]:
         text.notes = []
         reading.pages += len(pages) > 0
         reading.tick()
-    joined, starts = join_pages(texts)
+    joined, starts = join_pages(texts, run_on=False)
     if joined.strip():
         yield Document(joined, reading.source, reading.media_type, starts if pages else ())
 
@@ -65,15 +77,17 @@ class _Text:
         self.package = package
         self.notes: list[str] = []
         self.count = 0
-        self.bullets: dict[tuple[str, int], str] = {}
-        """(list style, level from 1) -> local name of the level's style; "" where nothing is shown."""
+        self.bullets: dict[tuple[str, int], tuple[str, int]] = {}
+        """(list style, level from 1) -> "-", the form of its numbers or "" where nothing is shown; the first
+        number."""
+        self.counts: dict[str, int] = {}
+        """The last number of a list, by its name and by its style."""
         roots = [package.xml("styles.xml"), root] if package and "styles.xml" in package.names else [root]
         for style in (style for part in roots for style in part.iter("{*}list-style")):
             for level in style:
-                shown = local(level) != "list-level-style-number" or attribute(level, "num-format")
-                if attribute(level, "level").isdigit():
-                    key = attribute(style, "name"), int(attribute(level, "level"))
-                    self.bullets[key] = local(level) if shown else ""
+                key = attribute(style, "name"), _whole(attribute(level, "level"), 0)
+                form = attribute(level, "num-format") if local(level) == "list-level-style-number" else "-"
+                self.bullets[key] = form, _whole(attribute(level, "start-value"), 1)
 
     def slide(self, page: Any) -> Iterator[Block]:
         """The title, the other shapes, the speaker's notes."""
@@ -115,24 +129,26 @@ class _Text:
             yield from self.blocks(element, style, level)
 
     def list_items(self, element: Any, style: str, level: int) -> Iterator[Block]:
-        kind = self.bullets.get((style, level), "list-level-style-bullet")
-        start = attribute(element, "start-value")
-        number = int(start) - 1 if start.isdigit() and len(start) < 7 else 0
+        form, first = self.bullets.get((style, level), ("-", 1))
+        before = attribute(element, "continue-list") or (
+            f"{style} {level}" if attribute(element, "continue-numbering") == "true" else ""
+        )
+        # a list within an item begins anew with every item
+        number = self.counts.get(before, first - 1) if level == 1 else first - 1
         for item in element:
             if local(item) not in ("list-item", "list-header"):
                 continue
-            number += local(item) == "list-item"
-            mark = f"{number}. " if kind == "list-level-style-number" else "- "
-            first = bool(kind) and local(item) == "list-item"
+            marked = bool(form) and local(item) == "list-item"
+            number = _whole(attribute(item, "start-value"), number + marked)
             for child in item:
-                for inner, text in self.block(child, style, level):
-                    if local(child) == "list" or inner == "table":
-                        yield inner, text
-                    elif first and local(child) == "p":
-                        yield "item", "  " * (level - 1) + mark + text
-                        first = False
-                    else:
-                        yield inner, text
+                for kind, text in self.block(child, style, level):
+                    if marked and local(child) == "p":
+                        mark = "- " if form == "-" else f"{numeral(number, form)}. "
+                        kind, text, marked = "item", "  " * (level - 1) + mark + text, False
+                    yield kind, text
+        self.counts[f"{style} {level}"] = number
+        if name := attribute(element, "id"):
+            self.counts[name] = number
 
     def row(self, row: Any) -> str:
         cells: list[str] = []
@@ -144,16 +160,18 @@ class _Text:
 
     def inline(self, element: Any, boxes: list[Any]) -> str:
         """The text of a paragraph; text boxes in it are left in `boxes`, footnotes in `notes`."""
-        parts = [_WHITE.sub(" ", element.text or "")]
+        return _WHITE.sub(" ", self._inline(element, boxes)).translate(_MEANT)
+
+    def _inline(self, element: Any, boxes: list[Any]) -> str:
+        parts = [element.text or ""]
         for child in element:
             name = local(child)
             if name == "s":
-                count = attribute(child, "c")
-                parts.append(" " * (int(count) if count.isascii() and count.isdigit() and len(count) < 4 else 1))
+                parts.append(_SPACE * min(_whole(attribute(child, "c"), 1), 200))
             elif name == "tab":
-                parts.append("\t")
+                parts.append(_TAB)
             elif name == "line-break":
-                parts.append("\n")
+                parts.append(_BREAK)
             elif name == "note":
                 parts.append(self.note(child))
             elif name == "object":
@@ -161,8 +179,8 @@ class _Text:
             elif "drawing:1.0}" in child.tag and name not in ("frame", "a", "g"):
                 boxes.append(child)
             elif not _unseen(child):
-                parts.append(self.inline(child, boxes))
-            parts.append(_WHITE.sub(" ", child.tail or ""))
+                parts.append(self._inline(child, boxes))
+            parts.append(child.tail or "")
         return "".join(parts)
 
     def note(self, note: Any) -> str:
@@ -196,8 +214,11 @@ def _table_rows(table: Any) -> Iterator[Any]:
 
 
 def _repeats(element: Any, what: str) -> int:
-    count = attribute(element, f"number-{what}-repeated")
-    return int(count) if count.isascii() and count.isdigit() and len(count) < 8 else 1
+    return _whole(attribute(element, f"number-{what}-repeated"), 1)
+
+
+def _whole(text: str, otherwise: int) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 8 else otherwise
 
 
 def _sheet(table: Any, text: _Text, reading: Reading) -> Iterator[Row]:

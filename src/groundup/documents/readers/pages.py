@@ -59,10 +59,11 @@ def _marks(line: str, top: bool, index: int) -> set[tuple]:
     return marks
 
 
-def join_pages(pages: Sequence[str]) -> tuple[str, tuple[int, ...]]:
+def join_pages(pages: Sequence[str], run_on: bool = True) -> tuple[str, tuple[int, ...]]:
     """The text of all pages, and the offset in characters at which each begins.
 
-    Pages are a blank line apart; only a newline apart where a sentence runs on over the break."""
+    Pages are a blank line apart; with `run_on` only a newline apart where a sentence runs on over the break, which it
+    never does from slide to slide."""
     parts: list[str] = []
     starts: list[int] = []
     length = 0
@@ -70,7 +71,8 @@ def join_pages(pages: Sequence[str]) -> tuple[str, tuple[int, ...]]:
         page = page.strip("\n")
         if page and length:
             last = parts[-1].rstrip()[-1:]
-            gap = "\n" if page[0] == " " or (page[0].islower() and (last.isalnum() or last in ",;-–")) else "\n\n"
+            runs_on = page[0] == " " or (page[0].islower() and (last.isalnum() or last in ",;-–"))
+            gap = "\n" if run_on and runs_on else "\n\n"
             parts.append(gap)
             length += len(gap)
         starts.append(length)

@@ -1,9 +1,10 @@
 """Spreadsheets: the cells of every sheet of an Excel workbook, row by row, and the text boxes that lie on it."""
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 from groundup.documents.document import Document
@@ -18,7 +19,7 @@ _MAIN = "xl/workbook.xml"
 _REFERENCE = re.compile(r"([A-Z]{1,3})(\d{1,7})")
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _DEFAULT_NAME = re.compile(
-    r"(Sheet|Tabelle|Feuil|Hoja|Foglio|Planilha|Arkusz|Blad|Ark|List|Лист|シート|工作表) ?\d+", re.I
+    r"(Sheet|Tabelle|Feuil|Hoja|Foglio|Planilha|Arkusz|Blad|Ark|List|Лист|シート|工作表) ?\d*", re.I
 )
 _AHEAD = 20  # rows that show which column has the text
 _BLOCK = 1 << 20  # characters of rows that are handed on together
@@ -173,7 +174,7 @@ def read_sheets(sheets: Iterable[tuple[str, Iterable[Row]]], reading: Reading) -
                 yield _document(held, f"{reading.source}#part-{part}", reading, starts)
                 held, starts, length = [], [], 0
             if opening is not None:
-                held.append("\n" if held else "")
+                held.append("\n" if held and not held[-1].endswith("\n\n") else "")
                 starts.append(length + len(held[-1]))
                 held.append(opening)
                 length += len(held[-2]) + len(opening)
@@ -199,7 +200,8 @@ def _blocks(rows: Iterator[Row], reading: Reading, there: dict[str, None]) -> It
     template: Template | None = None
     above = held = short = 0
     block: list[str] = []
-    while (row := next(rows, None)) is not None:
+    ahead: deque[Row] = deque()
+    while row := ahead.popleft() if ahead else next(rows, None):
         number, cells = row
         apart, above = number > above + 1 > 1, number
         if template and names and 0 not in cells:
@@ -211,14 +213,17 @@ def _blocks(rows: Iterator[Row], reading: Reading, there: dict[str, None]) -> It
         if apart and len(cells) == 1:
             names = None  # a heading or a text box: another table may follow
         if names is None and len(cells) > 1:
-            names = _names(cells)
-            there.update(dict.fromkeys(names.values()))
-            ahead = list(islice(rows, _AHEAD))
-            rows = chain(ahead, rows)
-            template = _template(names, ahead, reading.options.text)
+            ahead.extend(islice(rows, _AHEAD - len(ahead)))
+            found: dict[int, str] | None = _names(cells) if ahead else {}
+            if found and sum(not below.keys() <= found.keys() for _, below in ahead) > len(ahead) / 2:
+                found = None  # a line above the table, which is wider
+            names = found
             if names:
-                block.append("\n" if block else "")
+                there.update(dict.fromkeys(names.values()))
+                template = _template(names, ahead, reading.options.text)
+                block += ["\n"] if block else []
                 continue
+        apart = apart and not (block and block[-1].endswith("\n\n"))
         block.append(_lines(cells, names or {}, apart))
         held += len(block[-1])
         if held > _BLOCK:
@@ -230,7 +235,7 @@ def _blocks(rows: Iterator[Row], reading: Reading, there: dict[str, None]) -> It
         reading.notes.append(f"{short} row{'s' * (short != 1)} had no text")
 
 
-def _template(names: dict[int, str], ahead: list[Row], option: str) -> Template | None:
+def _template(names: dict[int, str], ahead: Iterable[Row], option: str) -> Template | None:
     """What the rows below `names` give if each of them is a document: columns that were asked for, or one that has a
     text's name and most of the text, as a product's "code" has not."""
     if option:

@@ -5,7 +5,7 @@ from typing import Any
 
 from groundup.documents.document import Document
 from groundup.documents.encoding import plain
-from groundup.documents.readers.office import MATH, Block, Package, attribute, join_blocks, join_cells, local
+from groundup.documents.readers.office import MATH, Block, Package, attribute, join_blocks, join_cells, local, numeral
 from groundup.documents.readers.pages import join_pages
 from groundup.documents.reading import Reading, Unreadable
 
@@ -50,7 +50,7 @@ def read_pptx(reading: Reading) -> Iterator[Document]:
         reading.notes.append(f"{lost} of {len(slides)} slides were damaged or missing")
         if lost == len(slides):
             raise Unreadable("no slide could be read")
-    text, starts = join_pages(pages)
+    text, starts = join_pages(pages, run_on=False)
     if text.strip():
         yield Document(text, reading.source, reading.media_type, starts)
 
@@ -167,18 +167,24 @@ def _paragraphs(body: Any, styles: list[Any]) -> Iterator[Block]:
             yield "paragraph", text
             continue
         counts[level] = counts.get(level, 0) + 1
-        mark = f"{counts[level]}. " if bullet == "buAutoNum" else "- "
+        mark = f"{numeral(counts[level], _numerals(bullet))}. " if bullet != "-" else "- "
         yield "item", "  " * level + mark + text.lstrip()
 
 
 def _bullet(properties: Any, styles: list[Any], level: int) -> str:
+    """ "-", a scheme of numbers such as "alphaLcPeriod", or "" for a paragraph that is no item."""
     for place in [properties, *(style.find(f"{{*}}lvl{level + 1}pPr") for style in styles)]:
         for child in place if place is not None else ():
             if local(child) == "buNone":
                 return ""
             if local(child) in _BULLETS:
-                return local(child)
+                return child.get("type", "arabic") if local(child) == "buAutoNum" else "-"
     return ""
+
+
+def _numerals(scheme: str) -> str:
+    letter = {"alpha": "a", "roman": "i"}.get(scheme[:5], "")
+    return letter.upper() if scheme[5:7] == "Uc" else letter
 
 
 def _row(row: Any) -> str:
