@@ -11,23 +11,28 @@ from groundup.errors import UserError
 _PLACES, _PLACE = 3, 140  # characters; more does not change the answer for texts in one language
 _LEAST_LETTERS = 20  # bytes of UTF-8: three short English words, or seven Chinese characters
 _LEAST_SCORE = 0.5  # FineWeb keeps pages at 0.65 (Penedo et al. 2024); here nothing is dropped by it
+_LEAST_AHEAD, _AHEAD = 0.3, 5  # technical prose, full of names, has so much
 
 
 def find_language(text: str, media_type: str) -> str:
     """The ISO 639 code of the language ("en", "de", "zh"; of three letters where there is none of two).
 
-    "code" for source code; "" where the text is too short, not in words, or the model gives no language half of its
-    belief. Long texts are judged by three places in them. Raises UserError when the model is not installed.
+    "code" for source code; "" where the text is too short, not in words, or the model is unsure: it gives no
+    language half of its belief, nor 0.3 of it and five times as much as to the next. Long texts are judged by three places
+    in them. Raises UserError when the model is not installed.
     """
     if is_code(media_type):
         return "code"
-    sample = " ".join(_sample(text).split())
+    # Rules, bullets and numbers say nothing of the language, and make the model unsure.
+    words = [word for word in _sample(text).split() if word[0].isalpha() or any(map(str.isalpha, word))]
+    sample = " ".join(words)
     if len(sample) < _LEAST_LETTERS * 4 and len("".join(filter(str.isalpha, sample)).encode()) < _LEAST_LETTERS:
         return ""
     if sample.isupper():
         sample = sample.lower()  # the model has seen few texts in capitals, and takes them for other languages
-    labels, scores = _model().predict(sample)
-    return labels[0].removeprefix("__label__") if labels and scores[0] >= _LEAST_SCORE else ""
+    labels, scores = _model().predict(sample, k=2)
+    sure = scores[0] >= _LEAST_SCORE or scores[0] >= max(_LEAST_AHEAD, _AHEAD * scores[1])
+    return labels[0].removeprefix("__label__") if sure else ""
 
 
 def _sample(text: str) -> str:

@@ -147,11 +147,17 @@ def mask_phones(text: str, media_type: str = "") -> tuple[str, int]:
 def _is_phone(number: str) -> bool:
     groups = re.findall(r"\d+", number)
     digits = sum(map(len, groups))
+    if len(groups) == 4 and (number.count(".") == 3 or set(map(len, groups)) == {3}):
+        return False  # an IP address; a row of a table
     if number[0] == "+":
         # "+12345678" is a sum or a line of a patch, "+40.71281234" a coordinate.
         return 8 <= digits <= 15 and (len(groups) > 2 or (digits >= 10 and not re.fullmatch(r"\+\d+\.\d+", number)))
-    if (digits == 10 and len(groups) == 3 and groups[0][0] != "0") or groups[0] == "1":
+    if groups[0][0] != "0":
         return re.search("[().-]", number) is not None  # three numbers of a table have blanks only
+    if set(map(len, groups)) == {2} and len(groups) != 5:
+        return False  # the French form has five pairs, a dump of bytes any number
+    if re.fullmatch(r"\d{5}-\d{4}", number):
+        return False  # an American postal code
     counting = len(groups) > 2 and all(int(b) - int(a) == 1 for a, b in pairwise(groups))
     return 9 <= digits <= 12 and not _DATE.match(number) and not counting and len(groups[-1]) < 9
 

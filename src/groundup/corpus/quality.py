@@ -8,6 +8,7 @@ tables, poems and manuals break them as well.
 import re
 from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 from itertools import filterfalse
 
 import numpy as np
@@ -125,6 +126,7 @@ def score_quality(signals: Mapping[str, float], language: str) -> float:
     return round(1 - len(failed_rules(signals, language)) / rules, 4) if rules else 1.0
 
 
+@cache
 def _rules(language: str) -> list[tuple[str, str, float, float]]:
     if language == "code":
         return []
