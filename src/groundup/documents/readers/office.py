@@ -17,6 +17,7 @@ MATH = {  # element of an equation: what to write before, between and after its 
     "sSub": ("", "_", ""),
     "rad": ("√(", "", ")"),
 }
+_TICK_EVENTS = 50_000
 _FREE_BYTES = 50 << 20  # below which a high ratio is only a repetitive text
 
 
@@ -79,7 +80,9 @@ class Package:
             try:
                 root = next(events)[1]
                 _refuse_entities(root)
-                for event, element in events:
+                for count, (event, element) in enumerate(events):
+                    if count % _TICK_EVENTS == 0:
+                        self._tick()
                     if event == "end" and local(element) == wanted:
                         yield element
                         element.clear()

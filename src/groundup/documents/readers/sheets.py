@@ -23,7 +23,6 @@ _DEFAULT_NAME = re.compile(
 )
 _AHEAD = 20  # rows that show which column has the text
 _BLOCK = 1 << 20  # characters of rows that are handed on together
-_TICK_ROWS = 2_000
 
 
 def read_xlsx(reading: Reading) -> Iterator[Document]:
@@ -45,7 +44,7 @@ def read_xlsx(reading: Reading) -> Iterator[Document]:
         for sheet in root.iter("{*}sheet"):
             kind, part = links.get(next((v for k, v in sheet.attrib.items() if k.endswith("}id")), ""), ("", ""))
             if part in package.names and kind == "worksheet":
-                yield sheet.get("name", ""), _rows(package, part, strings, dates, epoch_1904, reading)
+                yield sheet.get("name", ""), _rows(package, part, strings, dates, epoch_1904)
 
     yield from read_sheets(sheets(), reading)
 
@@ -79,11 +78,9 @@ def _dates(package: Package, part: str) -> list[str]:
     return kinds
 
 
-def _rows(
-    package: Package, part: str, strings: list[str], dates: list[str], epoch_1904: bool, reading: Reading
-) -> Iterator[Row]:
+def _rows(package: Package, part: str, strings: list[str], dates: list[str], epoch_1904: bool) -> Iterator[Row]:
     number = 0
-    for count, element in enumerate(package.elements(part, "row"), 1):
+    for element in package.elements(part, "row"):
         # rows and cells may leave their place out; it is then the next one
         given = element.get("r", "")
         number = int(given) if given.isascii() and given.isdigit() and len(given) < 8 else number + 1
@@ -97,8 +94,6 @@ def _rows(
                 cells[column] = value
         if cells:
             yield number, cells
-        if count % _TICK_ROWS == 0:
-            reading.tick()
     for kind, drawing in package.related(part).values():
         if kind == "drawing" and drawing in package.names:
             for box in package.xml(drawing).iter("{*}txBody"):
