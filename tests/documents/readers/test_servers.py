@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import groundup
 from groundup.documents import FileRecord, Limits, Options, read_documents
 from groundup.documents.databases import find_server
 from groundup.errors import UserError
@@ -210,3 +211,11 @@ def test_a_query_that_is_silent_too_long_is_stopped(url, read):
     sleep = "pg_sleep(30)" if url.startswith("postgresql") else "sleep(30)"
     with pytest.raises(UserError, match="took longer than 2 s"):
         read(url, options=Options(query=f"SELECT {sleep} AS x"), limits=Limits(seconds=2))
+
+
+def test_a_corpus_of_a_database_names_its_rows_and_keeps_no_password(url, tmp_path):
+    corpus = groundup.prepare([url], out=tmp_path / "corpus", settings={"data.query": "SELECT title FROM posts"})
+    files = [path for path in (tmp_path / "corpus").rglob("*") if path.is_file()]
+    assert [row["path"] for row in corpus.ledger()] == [name_of(url)]
+    assert name_of(url) + "#1" in (tmp_path / "corpus" / "documents.jsonl").read_text()
+    assert not any(b"s3cr" in path.read_bytes() for path in files)
