@@ -67,10 +67,8 @@ def test_pages_stay_where_their_text_begins():
 
 @pytest.mark.parametrize("codec", ["latin-1", "cp1252", "cp1251", "cp1250", "mac_roman", "cp437"])
 def test_utf8_read_in_another_encoding_is_repaired(codec):
-    text = "“Дорогие друзья” — привет!" if codec == "cp1251" else "Das Café — “schön” — müßte öffnen: él está aquí"
-    broken = text.encode().decode(codec, "strict" if codec != "cp1252" else "replace")
-    if "\ufffd" in broken:
-        pytest.skip("the encoding has no character for a byte")
+    text = "“Дорогие друзья” — привет!" if codec == "cp1251" else "Das Café — „schön“ — müßte öffnen: él está aquí"
+    broken = text.encode().decode(codec)
     assert broken != text
     assert cleaned(f"First line — fine.\n{broken}\nlast", "mojibake") == f"First line — fine.\n{text}\nlast"
 

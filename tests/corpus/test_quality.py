@@ -227,7 +227,7 @@ def verdicts():
             ),
             "fineweb: newlines to words": FineWebQualityFilter(**(fineweb | {"new_line_ratio": 0.3})),
         }
-        texts = [text for text in map(random_text, range(500)) if len(text) <= 3000]
+        texts = [text for text in map(random_text, range(500)) if len(text) <= 2400]
         found: dict[str, list[tuple[bool, bool]]] = {}
         for text in texts:
             ours = broken(text)

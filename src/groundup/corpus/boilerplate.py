@@ -51,7 +51,8 @@ _PAGE = re.compile(
     r"[-–—] ?\d{1,4} ?[-–—]|\d{1,4} ?\| ?page"
     r"|\[?(?:page|seite|página|pagina) \d{1,4} ?(?:of|/|von|de|di|sur) ?\d{1,4}\]?"
 )
-_PAGE_LONGEST = 24
+_PAGE_LONGEST = 24  # characters
+_PAGE_ENDS = frozenset("0123456789-–—]eE")
 _SITES = r"(?:facebook|twitter|x|linkedin|pinterest|reddit|whatsapp|instagram|youtube|telegram|e-?mail)"
 _MAKERS = r"(?:wordpress|drupal|joomla|blogger|phpbb|mediawiki|discourse|ghost|shopify|squarespace|wix)"
 _WEB_NOTICES = re.compile(
@@ -95,17 +96,26 @@ _BETWEEN = re.compile(r"\s*[|·•]\s*")
 def drop_boilerplate(text: str, media_type: str) -> tuple[str, int]:
     """The text without such lines, and how many characters that removed; web pages and mails lose more of them."""
     web = media_type in _WEB
-    longest = _LONGEST if web or any(word in text for word in _WORDS) else _PAGE_LONGEST
     lines = text.split("\n")
-    kept = [line for line in lines if len(line) > longest or not line or not _is_boilerplate(line.strip().lower(), web)]
+    if web or any(word in text for word in _WORDS):
+        kept = [
+            line for line in lines if not 0 < len(line) <= _LONGEST or not _is_boilerplate(line.strip().lower(), web)
+        ]
+    else:
+        kept = [line for line in lines if not 0 < len(line) <= _PAGE_LONGEST or not _is_page_number(line)]
     if len(kept) == len(lines):
         return text, 0
     result = "\n".join(kept)
     return result, len(text) - len(result)
 
 
+def _is_page_number(line: str) -> bool:
+    line = line.strip()
+    return line[-1:] in _PAGE_ENDS and _PAGE.fullmatch(line.lower()) is not None
+
+
 def _is_boilerplate(line: str, web: bool) -> bool:
-    if (len(line) <= _PAGE_LONGEST and _PAGE.fullmatch(line)) or _NOTICES.fullmatch(line):
+    if _NOTICES.fullmatch(line) or (len(line) <= _PAGE_LONGEST and _PAGE.fullmatch(line)):
         return True
     if not web:
         return False

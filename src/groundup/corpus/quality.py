@@ -13,7 +13,7 @@ from itertools import filterfalse
 
 import numpy as np
 
-_SAMPLE, _PLACES = 3_000, 4  # characters in all, places; 0.2 ms on one core
+_SAMPLE, _PLACES = 2_400, 4  # characters in all, places; 0.2 ms on one core
 _STOP_WORDS = frozenset(("the", "be", "to", "of", "and", "that", "have", "with"))
 _TERMINAL = tuple(".?!。？！｡．؟۔।॥։።၊။។")  # FineWeb's, for the scripts with most readers
 _ENDS = (*_TERMINAL, *"\"'”’…")  # C4 takes closing quotes, too
@@ -69,7 +69,7 @@ _OF_WORDS = frozenset(("words", "mean_word_length", "short_lines", "newlines_to_
 
 
 def measure_quality(text: str) -> dict[str, float]:
-    """The signals of a text, by name, measured on at most 3,000 characters from up to four places in it.
+    """The signals of a text, by name, measured on at most 2,400 characters from up to four places in it.
 
     Shares are of 0..1 and of the sample. Words are what stands between blanks, and have a letter or a digit; tokens
     are words and the marks that stand alone.
