@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[databases,cluster]' --group dev
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[databases,cluster,references]' --group dev
 	touch $(STAMP)
 
 demo: env

@@ -140,7 +140,7 @@ def test_the_manifest_counts_what_is_there(corpus):
 
 def test_every_file_has_a_row_in_the_ledger(corpus, mixed):
     expected = [record for record in read_documents([mixed]) if isinstance(record, FileRecord)]
-    rows = corpus.ledger()
+    rows = list(corpus.ledger())
     again = "1 of 1 documents repeat earlier ones and were left out"
     assert [(row["path"], row["status"], row["reason"].replace(again, "")) for row in rows] == [
         (record.path, record.status, record.reason) for record in expected

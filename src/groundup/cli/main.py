@@ -18,8 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         from cyclopts import CycloptsError
 
+        import groundup.cli.documents
         import groundup.cli.making
-        import groundup.cli.using  # noqa: F401 (both put their commands into the app)
+        import groundup.cli.using  # noqa: F401 (they put their commands into the app)
         from groundup.cli.app import app
 
         try:

@@ -1,4 +1,4 @@
-"""The commands that make runs and corpora: train, resume, plan, prepare, demo."""
+"""The commands that make runs and corpora: train, resume, plan, demo."""
 
 from pathlib import Path
 
@@ -123,38 +123,6 @@ def plan(
         )
     facts = {"plan": made.to_json(), "corpus": corpus, "notices": made.notices + made.warnings}
     print(as_json(facts) if json_ else describe_plan(facts))
-
-
-@app.command
-def prepare(paths: Paths, *, out: Path, config: Path | None = None, set_: Sets = None, json_: Json = False) -> None:
-    """Read and tokenize documents once, into a corpus that `train` takes as PATH.
-
-    Parameters
-    ----------
-    paths
-        Files, folders or archives.
-    out
-        The corpus directory to make.
-    config
-        A TOML file of settings.
-    """
-    from groundup import verbs
-    from groundup.reporting import terminal_listener
-
-    with terminal_listener() as listen:
-        corpus = verbs.prepare(paths, out=out, config=config, settings=settings(set_, None), listen=listen)
-    facts = {key: value for key, value in corpus.manifest.items() if key != "shards"}
-    if json_:
-        print(as_json(facts))
-    else:
-        read, skipped, failed = (facts["files"][status] for status in ("read", "skipped", "failed"))
-        print(
-            f"{read} files read, {skipped} skipped, {failed} failed\n"
-            f"{facts['documents']} documents, {facts['duplicates']} duplicates left out\n"
-            f"{facts['train_tokens']:,} training tokens, {facts['validation_tokens']:,} held out\n"
-            f"vocabulary: {facts['vocab_size']:,}\n"
-            f"corpus: {out}\nnext: groundup train {out}"
-        )
 
 
 @app.command

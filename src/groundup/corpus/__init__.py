@@ -5,6 +5,7 @@
 
 from groundup.corpus.batches import IGNORE, Batches
 from groundup.corpus.corpus import SCORED_TOKENS, Corpus, is_corpus
+from groundup.corpus.origin import Origin, Pair, find_origin, find_pairs
 from groundup.corpus.prepare import prepare_corpus
 from groundup.corpus.settings import read_clean
 from groundup.corpus.tokenizer import END_OF_TEXT, Tokenizer
@@ -15,7 +16,11 @@ __all__ = [
     "SCORED_TOKENS",
     "Batches",
     "Corpus",
+    "Origin",
+    "Pair",
     "Tokenizer",
+    "find_origin",
+    "find_pairs",
     "is_corpus",
     "prepare_corpus",
     "read_clean",

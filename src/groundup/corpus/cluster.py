@@ -19,6 +19,7 @@ from groundup.config import Config
 from groundup.corpus.corpus import Corpus
 from groundup.corpus.spread import BUCKETS, list_inputs
 from groundup.corpus.work import Work, ask_once
+from groundup.documents import Server
 from groundup.errors import UserError
 from groundup.events import Listener, Phase, Progress
 
@@ -42,11 +43,11 @@ class Stage(PipelineStep):
 
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> None:
         with self.track_time():
-            ask_once(Work(Path(self.work)), "groundup.corpus.spread", self.stage, rank)
+            ask_once(Work(Path(self.work)), self.stage, rank)
 
 
 def prepare_on_cluster(
-    paths: Sequence[Path],
+    paths: Sequence[Path | Server],
     out: Path,
     config: Config,
     *,
@@ -54,12 +55,20 @@ def prepare_on_cluster(
     tasks: int,
     options: Mapping[str, Any],
     listen: Listener,
-) -> Corpus | None:
+) -> Corpus:
     """Prepare `paths` into `out` in `tasks` tasks of an executor, which takes `options`; the shards do not depend on
-    their number. None where the tasks were only submitted (Slurm).
+    their number. With Slurm they are only submitted, and the Corpus is there when they are done.
 
     The same call again continues after a failure. Raises UserError for options that the executor does not take.
     """
+    if executor not in EXECUTORS:
+        raise UserError(f"there is no executor {executor!r}", where="--executor", fix=f"one of {', '.join(EXECUTORS)}")
+    if tasks < 1:
+        raise UserError(f"{tasks} tasks were asked for", where="--tasks", fix="ask for at least 1")
+    if servers := [path for path in paths if isinstance(path, Server)]:
+        raise UserError(
+            "a database is not read in tasks", where=str(servers[0]), fix="prepare it by itself, without --executor"
+        )
     place = out.with_name(f".{out.name}.preparing")
     request = {"paths": [str(path) for path in paths], "tasks": tasks, "data": asdict(config.data)}
     if not _same_request(place, request):
@@ -91,7 +100,7 @@ def prepare_on_cluster(
             job.run()
             listen(Progress(done, name))
     if executor == "slurm":
-        return None
+        return Corpus(out)
     shutil.rmtree(place)
     return Corpus(out)
 

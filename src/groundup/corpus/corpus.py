@@ -1,5 +1,6 @@
 """A prepared corpus on disk, opened."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -69,9 +70,9 @@ class Corpus:
         count = min(limit, len(stream.document_ends))
         return [self.tokenizer.decode(stream.document(n)[:OPENING_TOKENS].tolist()) for n in range(count)]
 
-    def ledger(self) -> list[dict[str, Any]]:
+    def ledger(self) -> Iterator[dict[str, Any]]:
         """One row for every file and archive member: read, skipped or failed, with why."""
-        return list(read_journal(self.path / "ledger.jsonl"))
+        return read_journal(self.path / "ledger.jsonl")
 
     def _stream(self, split: str) -> TokenStream:
         shards = [self.path / name for name in self.manifest["shards"] if name.startswith(f"{split}-")]

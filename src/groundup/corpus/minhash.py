@@ -47,8 +47,8 @@ class Sketches:
 
 def sketch(texts: Sequence[str], prose: Sequence[bool], *, near: bool = True) -> Sketches:
     """Sketches of `texts`, and of the paragraphs of those where `prose` says so: PARAGRAPH and more characters between
-    blank lines, or on one line. The same for a text whatever stands beside it, on every machine. Without `near` only names are made,
-    and no bands, which take most of the time.
+    blank lines, or on one line. The same for a text whatever stands beside it, on every machine. Without `near` only
+    names are made, and no bands, which take most of the time.
     """
     groups = [_sketch_group(group, flags, first, near) for first, group, flags in _groups(texts, prose)]
     if not groups:

@@ -49,9 +49,12 @@ class Pair:
     """Jaccard similarity of their 5-word shingles."""
 
 
-def find_origin(corpus: Corpus, shard: str, offset: int) -> Origin:
-    """The origin of token `offset` of a shard such as "train-00000.ds". Raises UserError where there is none."""
-    shards = corpus.manifest["shards"]
+def find_origin(corpus: Corpus, token: str) -> Origin:
+    """The origin of a token, given as shard and offset: "train-00000.ds:1234". Raises UserError where there is none."""
+    shard, _, digits = token.partition(":")
+    if not digits.isdecimal():
+        raise UserError(f"{token!r} is no token", where=corpus.path, fix="give SHARD:OFFSET, as train-00000.ds:1234")
+    offset, shards = int(digits), corpus.manifest["shards"]
     if shard not in shards:
         raise UserError(f"has no shard {shard!r}", where=corpus.path, fix=f"it has {', '.join(shards)}")
     split, number = shard.removesuffix(".ds").rsplit("-", 1)

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import closing
@@ -56,7 +57,7 @@ def prepare_corpus(
             shutil.rmtree(place)
             raise
         # whatever else stops it leaves the texts that were read, for the next try
-        shutil.rmtree(place)
+        shutil.rmtree(place, ignore_errors=True)
     corpus = Corpus(out)
     for note in corpus.manifest["notes"]:
         listen(Notice(note))
@@ -73,12 +74,13 @@ def _prepare(
     poll: Callable[[], None],
 ) -> None:
     earlier = _earlier_texts(place, out)
-    work = Work.begin(place, config)
+    # a name of its own: children of a try that was killed a moment ago may still write under the old one
+    work = Work.begin(Path(tempfile.mkdtemp(prefix="work-", dir=place)), config)
     with closing(Crew(work, usable_cores())) as crew:
         examined: list[Future[None]] = []
         parts = read_texts(
             paths,
-            place / "texts",
+            work.path / "texts",
             reading_options(work.settings["data"]),
             earlier,
             listen=listen,
@@ -110,12 +112,12 @@ def _prepare(
         learn_tokenizer(work, parts, listen, poll)
         on_all(stages.encode, "tokenizing")
     finish(work, parts)
-    settings = read_json(place / "corpus" / "manifest.json")["settings"]
+    settings = read_json(work.path / "corpus" / "manifest.json")["settings"]
     for key, (value, reason) in work.noted("decisions").items():
         assert config.decide(key, value, reason) == settings[key]
     if keep_texts:
-        (place / "texts").rename(place / "corpus" / "texts")
-    publish(place / "corpus", out)
+        (work.path / "texts").rename(work.path / "corpus" / "texts")
+    publish(work.path / "corpus", out)
 
 
 def finish(work: Work, parts: int) -> None:
@@ -169,12 +171,12 @@ def _earlier_texts(place: Path, out: Path) -> list[Path]:
             replaced.rename(out)
     earlier = place / "earlier"
     earlier.mkdir(exist_ok=True)
-    for found in (place / "texts", place / "corpus" / "texts"):
-        if found.is_dir():
+    for pattern in ("work-*/texts", "work-*/corpus/texts"):
+        for found in sorted(place.glob(pattern)):
             found.rename(earlier / f"{len(list(earlier.iterdir())):05d}")
     for path in place.iterdir():
         if path != earlier and not path.name.startswith(".lock"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
     return [out / "texts", *sorted(earlier.iterdir())]
 
 

@@ -12,11 +12,11 @@ from groundup.corpus.decide import drop_duplicates, split
 from groundup.corpus.minhash import BANDS, join
 from groundup.corpus.prepare import finish, publish
 from groundup.corpus.settings import reading_options
-from groundup.corpus.stages import STAGES, serve
+from groundup.corpus.stages import STAGES
 from groundup.corpus.store import PartWriter, header_of
 from groundup.corpus.vocabulary import learn_tokenizer
 from groundup.corpus.work import Work
-from groundup.documents import Document, FileRecord, Limits, find_files
+from groundup.documents import Document, FileRecord, Limits, Server, find_files
 from groundup.documents.read import read_found
 from groundup.errors import UserError
 from groundup.events import nobody
@@ -26,7 +26,7 @@ _KEY = np.dtype([("key", "<u8"), ("row", "<u4")])
 _KEY_BITS = np.uint64((1 << 60) - 1)  # datatrove takes keys of 2^61 - 1 and more for the end of a file
 
 
-def list_inputs(work: Work, paths: Sequence[Path], parts: int) -> int:
+def list_inputs(work: Work, paths: Sequence[Path | Server], parts: int) -> int:
     """Divide the files of `paths` into `parts` runs of about equal bytes, in the order of `find_files`; how many files.
 
     The order of the documents is the same for any number of parts, and so is all that is made of them."""
@@ -121,7 +121,7 @@ def put_together(work: Work, part: int) -> None:
     publish(work.path / "corpus", Path(work.noted("out")))
 
 
-_STAGES = STAGES | {
+ALL_STAGES = STAGES | {
     stage.__name__: stage
     for stage in (
         read,
@@ -134,6 +134,3 @@ _STAGES = STAGES | {
         put_together,
     )
 }
-
-if __name__ == "__main__":
-    serve(_STAGES)

@@ -1,28 +1,24 @@
 """What is done to one part of a corpus at a time, in any process on any machine: clean, cut, sample, encode.
 
 Each stage is a function of the working directory and a part's number, which reads and writes files there alone.
-`python -m groundup.corpus.stages WORK` answers requests for them on its standard input.
 """
 
 import hashlib
 import json
-import sys
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 
 from groundup.corpus.cleaning import clean_document, is_code
 from groundup.corpus.language import find_language
 from groundup.corpus.minhash import sketch
-from groundup.corpus.quality import failed_rules, measure_quality
+from groundup.corpus.quality import failed_rules, measure_quality, score_quality
 from groundup.corpus.shards import ShardWriter
 from groundup.corpus.split import cut as cut_text
 from groundup.corpus.split import digest
 from groundup.corpus.store import Header, PartWriter, document_of, header_of, read_headers, read_items
 from groundup.corpus.tokenizer import SAMPLE_BYTES, Tokenizer
 from groundup.corpus.work import Stage, Work
-from groundup.errors import UserError
 
 SAMPLE_PIECE = 20_000  # characters; small beside SAMPLE_BYTES, so that the sample has nearly the size asked for
 _AT_ONCE = 2_000_000  # characters handed on in one call: enough for vectors and threads, little memory
@@ -64,7 +60,8 @@ def examine(work: Work, part: int) -> None:
         signals = measure_quality(document.text)
         failed = failed_rules(signals, language)
         raw = document.text.encode()
-        facts: Header = {"language": language, "quality": 1.0, "signals": signals, "failed": failed}
+        facts: Header = {"language": language, "signals": signals, "failed": failed}
+        facts["quality"] = round(score_quality(signals, language), 3)
         if changed:
             facts["changed"] = changed
         prose = not is_code(document.media_type)
@@ -230,20 +227,3 @@ def _drawn(name: bytes, offset: int, share: float) -> bool:
 
 
 STAGES: dict[str, Stage] = {stage.__name__: stage for stage in (examine, cut, sample, encode)}
-
-
-def serve(stages: Mapping[str, Stage]) -> None:
-    """Answer requests for `stages` on the working directory of the first argument until there are no more."""
-    work = Work(Path(sys.argv[1]))
-    for line in sys.stdin:
-        stage, part = json.loads(line)
-        error: list[str] | None = None
-        try:
-            stages[stage](work, part)
-        except UserError as failure:
-            error = [failure.what, failure.where, failure.fix]
-        print(json.dumps(error), flush=True)
-
-
-if __name__ == "__main__":
-    serve(STAGES)

@@ -97,7 +97,7 @@ class Crew:
         self._closed = False
 
     def submit(self, stage: Stage, part: int) -> Future[None]:
-        """Run `stage`, a function of groundup.corpus.stages, on a part."""
+        """Run `stage`, one of groundup.corpus.stages, on a part."""
         return self._threads.submit(self._ask, stage.__name__, part)
 
     def close(self) -> None:
@@ -116,7 +116,7 @@ class Crew:
             with self._lock:
                 if self._closed:
                     return
-                child = self._local.child = _Child.start(self._work, "groundup.corpus.stages")
+                child = self._local.child = _Child.start(self._work)
                 self._children.add(child)
         answer = child.ask([stage, part])
         if not answer and self._closed:
@@ -130,10 +130,10 @@ class _Child:
     log: IO[str]
 
     @classmethod
-    def start(cls, work: Work, module: str) -> "_Child":
+    def start(cls, work: Work) -> "_Child":
         log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (as long as the child)
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module, str(work.path)],
+            [sys.executable, "-P", "-m", "groundup.corpus.worker", str(work.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -169,9 +169,9 @@ class _Child:
         raise RuntimeError(f"stage {stage} of part {part} ended with code {code}:\n{self.log.read()[-4000:]}")
 
 
-def ask_once(work: Work, module: str, stage: str, part: int) -> None:
-    """Run a stage that `module` knows in a child process of its own."""
-    child = _Child.start(work, module)
+def ask_once(work: Work, stage: str, part: int) -> None:
+    """Run a stage in a child process of its own."""
+    child = _Child.start(work)
     try:
         child.check(child.ask([stage, part]), stage, part)
     finally:

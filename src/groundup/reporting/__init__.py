@@ -12,6 +12,7 @@ from groundup.reporting.terminal_curve import terminal_curve
 
 if TYPE_CHECKING:
     from groundup.reporting.comparison import draw_comparison
+    from groundup.reporting.corpus import describe_corpus, describe_ledger, describe_origin, describe_pairs
     from groundup.reporting.curves import draw_loss_by_epoch, draw_training_curve
     from groundup.reporting.page import write_report
     from groundup.reporting.summary import summarize
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 _LATER = {
     "describe_comparison": "tables",
+    "describe_corpus": "corpus",
+    "describe_ledger": "corpus",
+    "describe_origin": "corpus",
+    "describe_pairs": "corpus",
     "describe_plan": "tables",
     "describe_scores": "tables",
     "describe_tokens": "tokens",
@@ -33,6 +38,10 @@ _LATER = {
 __all__ = [
     "ProgressLog",
     "describe_comparison",
+    "describe_corpus",
+    "describe_ledger",
+    "describe_origin",
+    "describe_pairs",
     "describe_plan",
     "describe_scores",
     "describe_tokens",

@@ -1,12 +1,12 @@
 """`read` and `prepare`: what is in the documents, and a corpus made of them once for many runs."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from groundup.config import load_config
-from groundup.corpus import Corpus, prepare_corpus, read_clean
+from groundup.corpus import Corpus, is_corpus, prepare_corpus, read_clean
 from groundup.documents import Document, FileRecord, check_servers
 from groundup.errors import UserError
 from groundup.events import Listener, nobody
@@ -23,30 +23,56 @@ def read(
 
 
 def prepare(
-    paths: Paths,
+    paths: Paths = (),
     *,
     out: PathLike,
     config: PathLike | None = None,
     settings: Mapping[str, Any] | None = None,
+    executor: str | None = None,
+    tasks: int = 1,
+    options: Mapping[str, Any] | None = None,
     listen: Listener = nobody,
 ) -> Corpus:
-    """Read, deduplicate, split and tokenize documents into the corpus directory `out`, which `train` takes as a PATH.
+    """Read, clean, deduplicate, split and tokenize documents into the corpus directory `out`, which `train` takes as a
+    PATH.
 
-    Raises UserError when `out` exists or nothing can be read.
+    A corpus that is there is brought up to date: only files that changed are read. Without `paths` it is opened as it
+    is. With an `executor` (local, slurm or ray) datatrove does the work in `tasks` tasks on files that all of them
+    see; `options` are arguments of its executor. Slurm only gets the jobs: the Corpus is there when they are done.
+    Raises UserError when `out` holds something else, or nothing can be read.
     """
     resolved = load_config(Path(config) if config else None, settings)
     given, out = as_inputs(paths), Path(out)
+    if not given:
+        if not is_corpus(out):
+            raise UserError("is not a corpus", where=out, fix="give the documents that it is to be made of")
+        return Corpus(out)
     check_servers(given, resolved.data.query)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError("exists already", where=out, fix="give another --out, or remove it")
+    if out.exists() and not is_corpus(out) and (not out.is_dir() or any(out.iterdir())):
+        raise UserError("exists already, and is no corpus", where=out, fix="give another --out, or remove it")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        if out.exists():
+        if out.exists() and not any(out.iterdir()):
             out.rmdir()
+        if executor is not None:
+            prepare_with = _cluster()
+            return prepare_with(
+                given, out, resolved, executor=executor, tasks=tasks, options=options or {}, listen=listen
+            )
         with stop_on_signals() as stop:
-            return prepare_corpus(given, out, resolved, listen=listen, poll=stop.poll)
+            return prepare_corpus(given, out, resolved, keep_texts=True, listen=listen, poll=stop.poll)
     except OSError as error:
         free = shutil.disk_usage(out.parent if out.parent.exists() else Path.cwd()).free
         raise UserError(
             f"cannot be written: {error} ({free:,} bytes free)", where=out, fix="give another --out"
         ) from None
+
+
+def _cluster() -> Callable[..., Corpus]:
+    try:
+        from groundup.corpus.cluster import prepare_on_cluster
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"needs the package {error.name}", where="--executor", fix="pip install 'groundup[cluster]'"
+        ) from None
+    return prepare_on_cluster
