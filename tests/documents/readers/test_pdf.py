@@ -118,6 +118,29 @@ def test_prose_in_a_document_of_code_keeps_its_paragraphs(tmp_path, read):
     assert [" ".join(block.split()) for block in blocks[::2]] == PARAGRAPHS
 
 
+def test_an_initial_belongs_to_its_word(tmp_path, read):
+    canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=A4)
+    canvas.setFont("Times-Roman", 34)
+    canvas.drawString(60, 735, "T")
+    canvas.setFont("Times-Roman", 11)
+    for row, (x, line) in enumerate(
+        [(82, "he harbour lay quiet in the early light,"), (82, "and boats"), (60, "left.")]
+    ):
+        canvas.drawString(x, 760 - 14 * row, line)
+    canvas.save()
+    assert read(tmp_path)[0][0].text == "The harbour lay quiet in the early light,\nand boats\nleft.\n"
+
+
+def test_what_lies_beside_the_paper_is_left_out(tmp_path, read):
+    canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=(700, 900))
+    canvas.setCropBox((50, 50, 650, 850))
+    canvas.drawString(100, 400, "The harbour lay quiet.")
+    canvas.drawString(100, 20, "harbour.indd 12/03/20")
+    canvas.drawString(100, -300, "left over")
+    canvas.save()
+    assert read(tmp_path)[0][0].text == "The harbour lay quiet.\n"
+
+
 def test_leaders_and_superscripts_are_tidied(tmp_path, read):
     canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=A4)
     canvas.setFont("Times-Roman", 11)

@@ -135,7 +135,14 @@ def _lines(page: Any) -> list[_Line]:
                 line = _with_all_blanks(text_page, line, first, advance)
         lines.append(_Line(line, x.value, y.value, end.value, abs(size), advance))
     text_page.close()
-    return lines
+    return _on_paper(page, lines)
+
+
+def _on_paper(page: Any, lines: list[_Line]) -> list[_Line]:
+    """The lines that can be seen: printers' notes and leftovers lie beside the crop box."""
+    left, bottom, right, top = page.get_cropbox()
+    seen = [line for line in lines if line.end > left and line.x < right and bottom < line.y < top]
+    return seen or lines
 
 
 def _with_all_blanks(text_page: Any, line: str, first: int, advance: float) -> str:
@@ -199,6 +206,10 @@ def _layout(lines: list[_Line], leadings: dict[bool, float], page_above: list[_L
             base = line if line.size > above.size else above
             above = _Line(line.text, above.x, base.y, line.end, base.size, above.advance)
             continue
+        if above and _is_initial(above, line):
+            out.append(line.text)
+            above = line
+            continue
         monospaced = line.advance > 0 and (above is None or above.advance > 0)
         leading = leadings[monospaced]
         apart = above is not None and gap > 1.18 * leading
@@ -217,6 +228,18 @@ def _layout(lines: list[_Line], leadings: dict[bool, float], page_above: list[_L
     if _LIGATURE.search(text):
         text = _LIGATURE.sub(lambda match: _LIGATURES[match[0]], text)
     return _LEADERS.sub(" ... ", text)
+
+
+def _is_initial(above: _Line, line: _Line) -> bool:
+    """Whether `above` is the large first letter of `line`'s first word."""
+    return (
+        len(above.text) == 1
+        and above.text.isupper()
+        and line.text[0].islower()
+        and above.size > 1.7 * line.size
+        and line.y > above.y - 0.2 * line.size
+        and 0 <= line.x - above.x < 1.2 * above.size
+    )
 
 
 def _left(lines: list[_Line], index: int, page_above: list[_Line]) -> float:
