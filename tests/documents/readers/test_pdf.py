@@ -85,6 +85,16 @@ def test_code_keeps_its_indentation(tmp_path, read):
     assert read(tmp_path)[0][0].text == code + "\n"
 
 
+def test_lines_of_one_character_keep_their_indentation(tmp_path, read):
+    code = "void f(int x)\n{\n    while (x)\n    {\n        x--;\n    }\n}"
+    canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=A4)
+    canvas.setFont("Courier", 10)
+    for row, line in enumerate(code.split("\n")):
+        canvas.drawString(60, 760 - 12 * row, line)
+    canvas.save()
+    assert read(tmp_path)[0][0].text == code + "\n"
+
+
 def test_code_keeps_its_blanks_and_blank_lines_and_goes_on_over_a_page_break(tmp_path, read):
     lines = ["def f(x):", "    total = 0      # so far", "    y  =  [1,   2]", "", ""]
     code = "\n".join([*lines, "    for z in x:", "        total += z", "    return total"])

@@ -27,6 +27,7 @@ _LIGATURE = re.compile("[ﬀ-ﬆ]")
 _LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
 _PIECE = re.compile(r"\S+ ?")
 _MONOSPACED = re.compile(rb"mono|courier|consol|typewriter|menlo|inconsolata|cmtt|sftt|lmtt|nimbusmon|code", re.I)
+_ALONE = -1.0  # the advance of a monospaced line of one character, until it is known
 _UNMAPPED = re.compile("[\ue000-\uf8ff\ufffd]")
 
 
@@ -122,20 +123,32 @@ def _lines(page: Any) -> list[_Line]:
         raw.FPDFText_GetCharOrigin(text_page, first, x, unused)
         size = raw.FPDFText_GetFontSize(text_page, middle) or 1.0
         # Two letters, because prose may begin with a word of code.
-        monospaced = last > first
+        monospaced = True
         for letter in (first, middle):
             raw.FPDFText_GetFontInfo(text_page, letter, name, 128, flags)
             monospaced = monospaced and bool(flags.value & 1 or _MONOSPACED.search(name.value))
         line = part.strip().replace("\r", "").replace("\n", " ")
         advance = 0.0
-        if monospaced:
+        if monospaced and first == last:
+            advance = _ALONE
+        elif monospaced:
             raw.FPDFText_GetCharOrigin(text_page, first + 1, following, unused)
             advance = max(0.0, following.value - x.value)
             if advance and " " in line and len(line) == last - first + 1:
                 line = _with_all_blanks(text_page, line, first, advance)
         lines.append(_Line(line, x.value, y.value, end.value, abs(size), advance))
     text_page.close()
+    _lend_advance(lines)
     return _on_paper(page, lines)
+
+
+def _lend_advance(lines: list[_Line]) -> None:
+    """Gives a monospaced line of one character, such as "}", its neighbor's width of a character; without a
+    monospaced neighbor it is a bullet or a number."""
+    for index, line in enumerate(lines):
+        if line.advance == _ALONE:
+            near = [other.advance for other in (lines[index - 1 : index] + lines[index + 1 : index + 2])]
+            line.advance = next((advance for advance in near if advance > 0), 0.0)
 
 
 def _on_paper(page: Any, lines: list[_Line]) -> list[_Line]:
