@@ -5,7 +5,8 @@ Each stage is a function of the working directory and a part's number, which rea
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from groundup.corpus.shards import ShardWriter
 from groundup.corpus.split import cut as cut_text
 from groundup.corpus.split import digest
 from groundup.corpus.store import Header, PartWriter, document_of, header_of, read_headers, read_items
-from groundup.corpus.tokenizer import SAMPLE_BYTES, Tokenizer
+from groundup.corpus.tokenizer import SAMPLE_BYTES
 from groundup.corpus.work import Stage, Work
 
 SAMPLE_PIECE = 20_000  # characters; small beside SAMPLE_BYTES, so that the sample has nearly the size asked for
@@ -95,9 +96,10 @@ def cut(work: Work, part: int) -> None:
     kept = work.load("kept", part)["kept"]
     rows: list[tuple[int, int, int, int]] = []
     names: list[bytes] = []
-    for number, header, text in _documents(work, part):
+    for number, header, read in _documents(work, part):
         if not kept[number]:
             continue
+        text = read()
         # the size is in bytes, and `cut` counts characters: three bytes each in many scripts
         for start, end in cut_text(text, max(1, size * len(text) // max(1, header["bytes"]))):
             if block := text[start:end].strip():
@@ -114,25 +116,28 @@ def cut(work: Work, part: int) -> None:
 def sample(work: Work, part: int) -> None:
     """Training text -> the part's share of the tokenizer's sample, a JSON string a line."""
     share = SAMPLE_BYTES / max(work.noted("split")["train_bytes"], 1)
+    digests = work.load("facts", part, "digests")["digests"]
+
+    def drawn(document: int, start: int, size: int) -> list[int]:
+        """Where the pieces that are drawn start, of a unit of `size` bytes, and so of as many characters or fewer."""
+        # A large corpus is sampled by the names of its pieces: the choice does not depend on the order of the texts,
+        # and every text is represented, however few and large they are.
+        name = digests[document].tobytes() + start.to_bytes(8, "little")
+        return [at for at in range(0, size, SAMPLE_PIECE) if share >= 1 or _drawn(name, at, share)]
+
     with (work.folder("sample") / f"{part:05d}.jsonl").open("w", encoding="utf-8") as file:
-        for unit in units_of(work, part):
+        for unit in units_of(work, part, lambda document, start, size: bool(drawn(document, start, size))):
             if unit.held_out:
                 continue
-            if share >= 1:
-                pieces = [unit.text]
-            else:
-                # a large corpus is sampled by the names of its pieces: the choice does not depend on the order of the
-                # texts, and every text is represented, however few and large they are
-                starts = range(0, len(unit.text), SAMPLE_PIECE)
-                name = digest(unit.text)
-                pieces = [unit.text[at : at + SAMPLE_PIECE] for at in starts if _drawn(name, at, share)]
-            for piece in pieces:
-                file.write(json.dumps(piece, ensure_ascii=False) + "\n")
+            start = unit.span[0] if unit.span else 0
+            for at in drawn(unit.document, start, unit.header["bytes"]):
+                if piece := unit.text[at : at + SAMPLE_PIECE]:
+                    file.write(json.dumps(piece, ensure_ascii=False) + "\n")
 
 
 def encode(work: Work, part: int) -> None:
     """Training and held-out text -> tokens and one row for each unit."""
-    tokenizer = Tokenizer.load(work.path / "tokenizer.json")
+    tokenizer = work.tokenizer
     folder = work.folder("tokens")
     writers = {
         split: ShardWriter(folder, f"{part:05d}-{split}", tokenizer.dtype, tokenizer.eos_id, shard_tokens=1 << 62)
@@ -146,7 +151,7 @@ def encode(work: Work, part: int) -> None:
                 header = unit.header
                 row: Header = {"document": unit.document, "source": header["source"]}
                 row |= {"media_type": header["media_type"], "split": split, "tokens": len(tokens)}
-                row |= {"bytes": len(unit.text.encode()), "language": header["language"]}
+                row |= {"bytes": unit.bytes, "language": header["language"]}
                 row |= {"quality": header["quality"], "signals": header["signals"]}
                 if unit.span is not None:
                     row["characters"] = unit.span
@@ -178,34 +183,47 @@ class UnitText:
             start = last
         self.text = "".join([*parts, text[start:end]]) if parts else text[start:end]
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of the text in UTF-8."""
+        return self.header["bytes"] if self.span is None and not self.removed else len(self.text.encode())
 
-def units_of(work: Work, part: int) -> Iterator[UnitText]:
-    """The units of a part in order, without the paragraphs that were removed; empty ones are left out."""
+
+def units_of(
+    work: Work, part: int, wanted: Callable[[int, int, int], bool] = lambda document, start, size: True
+) -> Iterator[UnitText]:
+    """The units of a part in order, without the paragraphs that were removed; empty ones are left out, and those that
+    are not `wanted`, by document, start and the document's bytes, are not read."""
     plan = work.load("units", part)
     units, removed = plan["units"], plan["removed"]
+    bounds = np.searchsorted(removed[:, 0], np.arange(len(units) + 1))
     at = 0
-    for number, header, text in _documents(work, part):
+    for number, header, read in _documents(work, part):
         while at < len(units) and units[at, 0] == number:
             _, start, end, held_out = units[at].tolist()
-            lost = removed[slice(*np.searchsorted(removed[:, 0], [at, at + 1]))]
-            unit = UnitText(
-                number, header, text, None if end < 0 else [start, end], lost[:, 1:].tolist(), bool(held_out)
-            )
-            if unit.text.strip():
-                yield unit
+            if wanted(number, start, header["bytes"]):
+                lost = removed[bounds[at] : bounds[at + 1], 1:].tolist()
+                span = None if end < 0 else [start, end]
+                unit = UnitText(number, header, read(), span, lost, bool(held_out))
+                if unit.text.strip():
+                    yield unit
             at += 1
 
 
-def _documents(work: Work, part: int) -> Iterator[tuple[int, Header, str]]:
+def _documents(work: Work, part: int) -> Iterator[tuple[int, Header, Callable[[], str]]]:
+    """Number, header and text of each clean document of a part; the text is read when it is asked for."""
     path = work.clean(part)
     number = 0
     with path.open("rb") as file:
-        for header, at in read_headers(path):
-            if "record" in header or header["dropped"]:
-                continue
+
+        def read(at: int, size: int) -> str:
             file.seek(at)
-            yield number, header, file.read(header["bytes"]).decode()
-            number += 1
+            return file.read(size).decode()
+
+        for header, at in read_headers(path):
+            if "record" not in header and not header["dropped"]:
+                yield number, header, partial(read, at, header["bytes"])
+                number += 1
 
 
 def _groups(units: Iterator[UnitText]) -> Iterator[list[UnitText]]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from groundup.config import Config
 from groundup.corpus.store import part_path
+from groundup.corpus.tokenizer import Tokenizer
 from groundup.errors import UserError
 from groundup.runs import read_json, write_atomic
 
@@ -41,6 +42,11 @@ class Work:
     def settings(self) -> dict[str, Any]:
         """`data` as in the configuration, `seed` and `minutes`."""
         return read_json(self.path / "settings.json")
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer that was learned."""
+        return Tokenizer.load(self.path / "tokenizer.json")
 
     def note(self, name: str, value: Any) -> None:
         """Write a small decision for later stages."""
