@@ -22,10 +22,10 @@ def test_training_on_a_prepared_corpus_is_training_on_its_documents(
 
 def test_preparing_twice_gives_the_same_bytes(corpus_dir: Path, documents: Path, tmp_path: Path) -> None:
     again = verbs.prepare([documents], out=tmp_path / "new" / "corpus").path
-    for path in corpus_dir.iterdir():
-        if path.name != "ledger.jsonl":  # it says how many seconds each file took
-            assert (again / path.name).read_bytes() == path.read_bytes(), path.name
-    assert {path.name for path in again.iterdir()} == {path.name for path in corpus_dir.iterdir()}
+    names = {path.name for path in corpus_dir.iterdir()}
+    assert names == {path.name for path in again.iterdir()} >= {"ledger.jsonl", "texts"}
+    for name in names - {"ledger.jsonl", "texts"}:  # they say when, and how many seconds, each file took
+        assert (again / name).read_bytes() == (corpus_dir / name).read_bytes(), name
 
 
 def test_the_share_held_out_is_a_setting(documents: Path, tmp_path: Path) -> None:
@@ -43,16 +43,33 @@ def test_a_prepared_tokenizer_cannot_be_asked_to_be_another(
         verbs.train(corpus_dir, out=tmp_path / "run", steps=1, settings=tiny | {"data.tokenizer": "bpe"})
 
 
-def test_what_exists_is_not_overwritten(corpus_dir: Path, documents: Path, tmp_path: Path) -> None:
-    before = sorted(path.name for path in corpus_dir.iterdir())
+def test_only_a_corpus_is_replaced(finished: Path, documents: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "diary.txt").write_text("not to be lost")
     with pytest.raises(UserError, match="exists already"):
-        verbs.prepare([documents], out=corpus_dir)
-    assert sorted(path.name for path in corpus_dir.iterdir()) == before
+        verbs.prepare([documents], out=tmp_path / "mine")
+    assert (tmp_path / "mine" / "diary.txt").read_text() == "not to be lost"
+    with pytest.raises(UserError, match="belongs to a run"):
+        verbs.prepare([documents], out=finished / "corpus")
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError):
         verbs.prepare([documents], out=tmp_path / "file" / "corpus")
     (tmp_path / "empty").mkdir()
     assert verbs.prepare([documents / "text-00.txt"], out=tmp_path / "empty").manifest["documents"] == 1
+
+
+def test_a_corpus_is_brought_up_to_date_and_opened(documents: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    for path in sorted(documents.glob("*.txt"))[:3]:
+        (folder / path.name).write_bytes(path.read_bytes())
+    before = verbs.prepare([folder], out=tmp_path / "corpus").manifest
+    (folder / "more.txt").write_text("A text that came later, with words of its own.\n" * 3)
+    after = verbs.prepare([folder], out=tmp_path / "corpus").manifest
+    assert after["files"]["read"] == before["files"]["read"] + 1
+    assert verbs.prepare(out=tmp_path / "corpus").manifest == after
+    with pytest.raises(UserError, match="is not a corpus"):
+        verbs.prepare(out=tmp_path / "none")
 
 
 def test_a_failed_preparation_leaves_nothing(tmp_path: Path) -> None:

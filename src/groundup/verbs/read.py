@@ -48,18 +48,29 @@ def prepare(
             raise UserError("is not a corpus", where=out, fix="give the documents that it is to be made of")
         return Corpus(out)
     check_servers(given, resolved.data.query)
+    if is_corpus(out) and (out.parent / "run.json").is_file():
+        raise UserError(
+            "belongs to a run, which would lose the text it learned from", where=out, fix="give another --out"
+        )
     if out.exists() and not is_corpus(out) and (not out.is_dir() or any(out.iterdir())):
         raise UserError("exists already, and is no corpus", where=out, fix="give another --out, or remove it")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.exists() and not any(out.iterdir()):
             out.rmdir()
-        if executor is not None:
-            prepare_with = _cluster()
-            return prepare_with(
-                given, out, resolved, executor=executor, tasks=tasks, options=options or {}, listen=listen
-            )
         with stop_on_signals() as stop:
+            if executor is not None:
+                prepare_with = _cluster()
+                return prepare_with(
+                    given,
+                    out,
+                    resolved,
+                    executor=executor,
+                    tasks=tasks,
+                    options=options or {},
+                    listen=listen,
+                    poll=stop.poll,
+                )
             return prepare_corpus(given, out, resolved, keep_texts=True, listen=listen, poll=stop.poll)
     except OSError as error:
         free = shutil.disk_usage(out.parent if out.parent.exists() else Path.cwd()).free
