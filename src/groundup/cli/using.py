@@ -1,74 +1,13 @@
-"""The commands that use documents and runs: read, tokenize, evaluate, generate, chat, report, compare."""
+"""The commands that use documents and runs: evaluate, generate, chat, report, compare."""
 
 import dataclasses
-import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from groundup.cli.app import Json, Paths, Sets, app, as_json, settings, show_run
-
-
-@app.command
-def read(files: Paths, *, config: Path | None = None, set_: Sets = None, json_: Json = False) -> None:
-    """Print the text that training would see of each file.
-
-    Parameters
-    ----------
-    files
-        Files, folders or archives.
-    config
-        A TOML file of settings.
-    """
-    from groundup import verbs
-    from groundup.documents import Document
-
-    for item in verbs.read(files, config=config, settings=settings(set_, None)):
-        if json_:
-            print(as_json(dataclasses.asdict(item), indent=None))
-        elif isinstance(item, Document):
-            sys.stdout.write(item.text if item.text.endswith("\n") else item.text + "\n")
-        else:
-            sys.stdout.flush()
-            kind = f" as {item.media_type}" if item.media_type else ""
-            why = f": {item.reason}" if item.reason else ""
-            print(f"{item.path}: {item.status}{kind}{why}", file=sys.stderr)
-
-
-@app.command
-def tokenize(
-    tokenizer: Path,
-    text: str | None = None,
-    *,
-    file: Annotated[list[str] | None, Parameter(negative=())] = None,
-    json_: Json = False,
-) -> None:
-    """Show the tokens of a text, and how many other tokenizers would need for it.
-
-    Parameters
-    ----------
-    tokenizer
-        A run directory, a checkpoint, a prepared corpus or a tokenizer.json.
-    text
-        The text; without it and without files, text that the corpus held out.
-    file
-        A file or folder whose text is taken instead; repeatable.
-    """
-    from groundup import verbs
-    from groundup.reporting import describe_tokens, terminal_listener
-    from groundup.reporting.terminal import draws_live
-
-    with terminal_listener() as listen:
-        found = verbs.tokenize(tokenizer, text, files=file or [], listen=listen)
-    if json_:
-        print(as_json(dataclasses.asdict(found)))
-    else:
-        terminal = sys.stdout.isatty()
-        width = shutil.get_terminal_size().columns if terminal else 110
-        print(describe_tokens(found, color=draws_live(terminal, os.environ), width=width))
+from groundup.cli.app import Json, Paths, app, as_json, show_run
 
 
 @app.command
