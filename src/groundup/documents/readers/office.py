@@ -17,6 +17,7 @@ MATH = {  # element of an equation: what to write before, between and after its 
     "sSub": ("", "_", ""),
     "rad": ("√(", "", ")"),
 }
+_ENTITIES = "its XML declares entities, which no office file does"
 _TICK_EVENTS = 50_000
 _FREE_BYTES = 50 << 20  # below which a high ratio is only a repetitive text
 
@@ -119,6 +120,9 @@ def parse_xml(data: bytes, what: str) -> Any:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
+        # a declaration is looked for below, but libxml2 gives up on entities of entities before that
+        if error.code == etree.ErrorTypes.ERR_ENTITY_LOOP or "amplification" in str(error):
+            raise Unreadable(_ENTITIES) from None
         raise Unreadable(f"damaged {what}: {error}") from None
     _refuse_entities(root)
     return root
@@ -127,7 +131,7 @@ def parse_xml(data: bytes, what: str) -> Any:
 def _refuse_entities(root: Any) -> None:
     declared = root.getroottree().docinfo.internalDTD
     if declared is not None and next(iter(declared.iterentities()), None) is not None:
-        raise Unreadable("its XML declares entities, which no office file does")
+        raise Unreadable(_ENTITIES)
 
 
 def local(element: Any) -> str:

@@ -19,6 +19,7 @@ _SCAN_DPI = 200
 _SCAN_PIXELS = 25e6  # a page may say it is a kilometer wide
 _SCAN_CHARACTERS = 32  # a page with fewer, and with an image over 30% of it, is a scan
 _SCAN_SHARE = 0.3
+_MOST_DAMAGED = 1_000  # pages; a few bytes may declare a million that are not there
 _COPY_ALLOWED = 1 << 4  # PDF 32000-1, table 22, bit 5
 
 _LINES = re.compile(f"(\r\n|(?<=[{MARKS}]))")
@@ -80,6 +81,9 @@ def read_pdf(reading: Reading) -> Iterator[Document]:
         except pypdfium2.PdfiumError:
             pages.append("")
             damaged.append(str(index + 1))
+            if len(damaged) > _MOST_DAMAGED:
+                reading.notes.append(f"stopped after {index + 1} of {len(pdf)} pages: most are damaged or not there")
+                break
         reading.pages += 1
         last = pages[-1]
         characters += len(last) if isinstance(last, str) else sum(len(line.text) for line in last)
