@@ -186,6 +186,7 @@ def publish(new: Path, out: Path) -> None:
         _fsync(path)
     replaced = _replaced(out)
     if out.exists():
+        shutil.rmtree(replaced, ignore_errors=True)  # of a try that was killed right here
         out.rename(replaced)
     new.rename(out)
     fsync_directory(out.parent)

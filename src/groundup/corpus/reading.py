@@ -16,6 +16,7 @@ from groundup.cores import usable_cores
 from groundup.corpus.store import Kept, PartWriter, header_of, kept_files, part_path, read_headers
 from groundup.documents import Document, FileRecord, Limits, Options, Server, find_files
 from groundup.documents.files import show
+from groundup.documents.pieces import Piece, in_pieces
 from groundup.documents.read import read_found
 from groundup.errors import UserError
 from groundup.events import Listener, Notice, Phase, Progress
@@ -26,7 +27,7 @@ _FRESH = 2_000_000_000  # nanoseconds: a file that changed this shortly before i
 
 @dataclass(slots=True)
 class _Same:
-    path: Path
+    path: Path | Piece
     kept: Kept
 
 
@@ -49,13 +50,13 @@ def read_texts(
     before: dict[str, Kept] = {}
     for place in earlier:
         before |= kept_files(place, reading)
-    total = sum(1 for _ in find_files(paths))
+    total = sum(1 for _ in in_pieces(find_files(paths)))
     listen(Phase("reading", total, "files"))
     totals = {"read": 0, "skipped": 0, "failed": 0}
     folder.mkdir(parents=True)
     writer, journal = PartWriter(folder), Journal(folder / "files.jsonl")
     journal.append({"reading": reading})
-    waiting: deque[tuple[Path, str, tuple[int, ...] | None]] = deque()
+    waiting: deque[tuple[Path | Piece, str, tuple[int, ...] | None]] = deque()
     start = writer.tell()
     done = texts = 0
 
@@ -73,18 +74,18 @@ def read_texts(
         done += "!/" not in record["path"]  # members of archives are no files of their own
         listen(Progress(min(done, total), record["path"]))
 
-    def finish(path: Path, stat: tuple[int, ...] | None, digest: str | None) -> None:
+    def finish(path: Path | Piece, stat: tuple[int, ...] | None, digest: str | None) -> None:
         writer.flush()
         if stat is not None and stat == _stat(path) and (digest := digest or _digest(path)):
             ranges = _ranges(folder, start, writer.tell())
             journal.append(
-                {"path": show(path), "stat": stat, "read_at": time.time_ns(), "digest": digest, "ranges": ranges}
+                {"path": show(str(path)), "stat": stat, "read_at": time.time_ns(), "digest": digest, "ranges": ranges}
             )
 
-    def found() -> Iterator[Path | Server | FileRecord | _Same]:
-        for item in find_files(paths):
-            if isinstance(item, Path):
-                name = show(item)
+    def found() -> Iterator[Path | Piece | Server | FileRecord | _Same]:
+        for item in in_pieces(find_files(paths)):
+            if isinstance(item, Path | Piece):
+                name = show(str(item))
                 stat, kept = _stat(item), before.get(name)
                 if kept and stat and _unchanged(item, stat, kept):
                     yield _Same(item, kept)
@@ -128,21 +129,23 @@ def read_texts(
     return writer.part + 1
 
 
-def _stat(path: Path) -> tuple[int, ...] | None:
+def _stat(path: Path | Piece) -> tuple[int, ...] | None:
     try:
-        status = path.stat()
+        status = path.path.stat() if isinstance(path, Piece) else path.stat()
     except OSError:
         return None
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _unchanged(path: Path, stat: tuple[int, ...], kept: Kept) -> bool:
+def _unchanged(path: Path | Piece, stat: tuple[int, ...], kept: Kept) -> bool:
     if stat == kept.stat and kept.read_at - max(stat[1:]) > _FRESH:
         return True
     return stat[0] == kept.stat[0] and _digest(path) == kept.digest
 
 
-def _digest(path: Path) -> str | None:
+def _digest(path: Path | Piece) -> str | None:
+    if isinstance(path, Piece):
+        return str(time.time_ns())  # equal to no other: its last record may go on beyond it
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

@@ -2,6 +2,9 @@
 through files that datatrove's MinHash stages sort and match."""
 
 import json
+import os
+import resource
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,43 +19,66 @@ from groundup.corpus.stages import STAGES
 from groundup.corpus.store import PartWriter, header_of
 from groundup.corpus.vocabulary import learn_tokenizer
 from groundup.corpus.work import Work
-from groundup.documents import Document, FileRecord, Limits, Server, find_files
+from groundup.documents import Document, FileRecord, Limits, find_files
+from groundup.documents.pieces import Piece, in_pieces
 from groundup.documents.read import read_found
 from groundup.errors import UserError
 from groundup.events import nobody
 
 BUCKETS = BANDS + 1  # the bands, and the names of paragraphs
+PUBLISHED = "published"
+"""The note that the corpus is in its place."""
 _KEY = np.dtype([("key", "<u8"), ("row", "<u4")])
 _KEY_BITS = np.uint64((1 << 60) - 1)  # datatrove takes keys of 2^61 - 1 and more for the end of a file
+_LINES_AHEAD = 1_000_000  # keys that a matching task holds, from all parts together: 0.3 GB
 
 
-def list_inputs(work: Work, paths: Sequence[Path | Server], parts: int) -> int:
-    """Divide the files of `paths` into `parts` runs of about equal bytes, in the order of `find_files`; how many files.
+def list_inputs(paths: Sequence[Path]) -> list[str]:
+    """The files and pieces of `paths` in the order of `find_files`, each a line of JSON that also says when it was
+    changed. Raises UserError for a path that does not exist."""
+    rows = []
+    for item in in_pieces(find_files(paths)):
+        if isinstance(item, FileRecord):
+            rows.append({"record": asdict(item), "bytes": 0})
+            continue
+        assert isinstance(item, Path | Piece)
+        path, piece = (item.path, [item.start, item.end]) if isinstance(item, Piece) else (item, None)
+        try:
+            status = path.stat()
+        except OSError:  # gone already; whoever reads it says so
+            rows.append({"path": str(path), "piece": piece, "bytes": 0})
+            continue
+        size = piece[1] - piece[0] if piece else status.st_size
+        rows.append({"path": str(path), "piece": piece, "bytes": size, "changed": status.st_mtime_ns})
+    return [json.dumps(row) for row in rows]
+
+
+def divide_inputs(work: Work, rows: Sequence[str], parts: int) -> None:
+    """Divide what `list_inputs` gave into `parts` runs of about equal bytes.
 
     The order of the documents is the same for any number of parts, and so is all that is made of them."""
-    found = list(find_files(paths))
-    sizes = [item.stat().st_size if isinstance(item, Path) else 0 for item in found]
-    middle = np.cumsum([0, *sizes])[:-1] + np.array(sizes) / 2
-    part = np.minimum(middle / max(sum(sizes), 1) * parts, parts - 1).astype(int)
+    sizes = np.array([json.loads(row)["bytes"] for row in rows], np.int64)
+    middle = np.cumsum(sizes) - sizes / 2
+    part = np.minimum(middle / max(int(sizes.sum()), 1) * parts, parts - 1).astype(int)
+    ends = np.searchsorted(part, np.arange(parts), side="right")
     folder = work.folder("inputs")
-    for number in range(parts):
-        rows = [
-            json.dumps({"path": str(item)} if isinstance(item, Path) else {"record": asdict(item)})
-            for item, at in zip(found, part, strict=True)
-            if at == number
-        ]
-        (folder / f"{number:05d}.jsonl").write_text("".join(row + "\n" for row in rows), encoding="utf-8")
-    return len(found)
+    for number, end in enumerate(ends.tolist()):
+        begin = int(ends[number - 1]) if number else 0
+        (folder / f"{number:05d}.jsonl").write_text("".join(row + "\n" for row in rows[begin:end]), encoding="utf-8")
 
 
 def read(work: Work, part: int) -> None:
-    """The files of a part -> texts."""
+    """The files of a part -> clean texts and what is known of them, and keys that near copies are found by."""
+    os.chdir(work.noted("directory"))  # paths are as the user gave them, and name the documents
 
-    def found() -> Iterator[Path | FileRecord]:
+    def found() -> Iterator[Path | Piece | FileRecord]:
         with (work.folder("inputs") / f"{part:05d}.jsonl").open(encoding="utf-8") as lines:
-            for line in lines:
-                row = json.loads(line)
-                yield Path(row["path"]) if "path" in row else FileRecord(**row["record"])
+            for row in map(json.loads, lines):
+                if "record" in row:
+                    yield FileRecord(**row["record"])
+                else:
+                    path = Path(row["path"])
+                    yield Piece(path, *row["piece"]) if row["piece"] else path
 
     writer = PartWriter(work.folder("texts"), 0, first=part)
     options = reading_options(work.settings["data"])
@@ -60,12 +86,16 @@ def read(work: Work, part: int) -> None:
         text = item.text.encode() if isinstance(item, Document) else b""
         writer.write(header_of(item, text), text)
     writer.close()
+    STAGES["examine"](work, part)
+    work.texts(part).unlink()  # the clean texts are all that later stages read
+    if work.settings["data"]["dedup"] != "exact":
+        _write_keys(work, part)
 
 
-def write_keys(work: Work, part: int) -> None:
+def _write_keys(work: Work, part: int) -> None:
     """Sketches of a part -> a file of sorted (key, row) for each bucket, as datatrove's MinHash stage 2 reads it."""
     facts = work.load("facts", part)
-    for kind in ("documents", "paragraphs"):
+    for kind in _kinds(work):
         columns = [facts[kind][:, band] for band in range(BANDS)]
         columns.append(facts["names"] if kind == "paragraphs" else np.zeros(len(facts[kind]), np.uint64))
         for bucket, column in enumerate(columns):
@@ -78,11 +108,29 @@ def write_keys(work: Work, part: int) -> None:
             keys.tofile(folder / f"{part:05d}.minhash.sig")
 
 
+def match(work: Work, part: int) -> None:
+    """The keys of one bucket of documents (parts 0 to BUCKETS - 1) or paragraphs (the following) -> pairs of rows."""
+    from datatrove.pipeline.dedup.minhash import MinhashConfig, MinhashDedupBuckets
+    from datatrove.utils.hashing import HashConfig
+
+    kind, bucket = _kinds(work)[part // BUCKETS], part % BUCKETS
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # it opens a file of each part at once
+    config = MinhashConfig(
+        num_buckets=BUCKETS, hashes_per_bucket=1, hash_config=HashConfig(precision=64, hash_fc="sha1")
+    )
+    MinhashDedupBuckets(
+        str(work.path / f"{kind}-keys"),
+        str(work.path / f"{kind}-matches"),
+        config=config,
+        lines_to_buffer=max(10, _LINES_AHEAD // work.noted("parts")),
+    ).run(rank=bucket, world_size=BUCKETS)
+
+
 def join_matches(work: Work, part: int) -> None:
-    """The pairs that datatrove's stage 2 matched -> the first of each group; `part` 0 is documents, 1 paragraphs."""
-    kind = ("documents", "paragraphs")[part]
-    parts = work.noted("parts")
-    counts = [len(work.load("facts", number, kind)[kind]) for number in range(parts)]
+    """The pairs of all buckets -> the first of each group; `part` 0 is documents, 1 paragraphs."""
+    kind = _kinds(work)[part]
+    counts = [len(work.load("facts", number, kind)[kind]) for number in range(work.noted("parts"))]
     base = np.cumsum([0, *counts])
     first = np.arange(base[-1])
     for path in sorted((work.path / f"{kind}-matches").glob("*.dups")):
@@ -116,16 +164,30 @@ def decide_vocabulary(work: Work, part: int) -> None:
 
 
 def put_together(work: Work, part: int) -> None:
-    """Put the corpus together and publish it."""
+    """Put the corpus together, publish it, and remove what it was made from."""
+    if (work.path / f"{PUBLISHED}.json").exists():
+        return  # it was stopped while it removed
+    shutil.rmtree(work.path / "corpus", ignore_errors=True)  # of a try that was stopped
     finish(work, work.noted("parts"))
     publish(work.path / "corpus", Path(work.noted("out")))
+    work.note(PUBLISHED, True)
+    for path in work.path.iterdir():
+        if path.is_dir() and path.name != "logs":
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _kinds(work: Work) -> tuple[str, ...]:
+    """Of what near copies are looked for."""
+    return {"exact": (), "documents": ("documents",), "paragraphs": ("documents", "paragraphs")}[
+        work.settings["data"]["dedup"]
+    ]
 
 
 ALL_STAGES = STAGES | {
     stage.__name__: stage
     for stage in (
         read,
-        write_keys,
+        match,
         join_matches,
         decide_documents,
         cut_long,

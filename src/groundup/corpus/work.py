@@ -125,8 +125,10 @@ class Crew:
                 child = self._local.child = _Child.start(self._work)
                 self._children.add(child)
         answer = child.ask([stage, part])
-        if not answer and self._closed:
-            return
+        if not answer:
+            self._local.child = None  # the next part has a child that lives
+            if self._closed:
+                return
         child.check(answer, stage, part)
 
 

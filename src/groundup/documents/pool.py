@@ -17,15 +17,16 @@ from pathlib import Path
 from groundup.documents.databases import Server
 from groundup.documents.document import Document, FileRecord, Limits, Options
 from groundup.documents.files import show
+from groundup.documents.pieces import Piece
 
 _BUFFER_BYTES = 64 << 20  # of text that is read ahead of the consumer, over all files
 _MOST_DEATHS = 20  # of readers in one archive
 
 
 class Task:
-    """A file or server to read, and what has been read of it and not yet been consumed."""
+    """A file, piece or server to read, and what has been read of it and not yet been consumed."""
 
-    def __init__(self, path: Path | Server) -> None:
+    def __init__(self, path: Path | Piece | Server) -> None:
         self.path, self.source = path, show(str(path))
         self.ready: deque[Document | FileRecord] = deque()
         self.done = False
@@ -46,7 +47,7 @@ class Pool:
         self.threads: list[threading.Thread] = []
         self.processes: set[_Process] = set()
 
-    def submit(self, path: Path | Server) -> Task:
+    def submit(self, path: Path | Piece | Server) -> Task:
         task = Task(path)
         with self.changed:
             self.queue.append(task)
@@ -116,7 +117,9 @@ class Pool:
             follow = _Follow(skip)
             try:
                 request = {"path": str(task.path), "source": task.source, "options": asdict(self.options)}
-                request["server"] = None
+                request["server"] = request["piece"] = None
+                if isinstance(piece := task.path, Piece):
+                    request |= {"path": str(piece.path), "piece": [show(piece.path), piece.start, piece.end]}
                 if isinstance(server := task.path, Server):
                     request["server"] = {"kind": server.kind, "connection": server.connection | server.secrets}
                 process.send({**request, "skip": skip, "all_text": all_text})

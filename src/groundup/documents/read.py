@@ -9,6 +9,7 @@ from groundup.cores import usable_cores
 from groundup.documents.databases import Server, check_servers, could_not_read
 from groundup.documents.document import Document, FileRecord, Limits, Options
 from groundup.documents.files import as_sources, find_files
+from groundup.documents.pieces import Piece, in_pieces
 from groundup.documents.pool import Pool, Task
 from groundup.errors import UserError
 
@@ -34,19 +35,19 @@ def read_documents(
         raise UserError(f"{workers} reader processes were asked for", where="workers", fix="ask for at least 1")
     sources = as_sources(paths)
     check_servers(sources, options.query)
-    return read_found(find_files(sources), limits=limits, options=options, workers=workers or usable_cores())
+    return read_found(in_pieces(find_files(sources)), limits=limits, options=options, workers=workers or usable_cores())
 
 
 def read_found(
-    found: Iterator[Path | Server | T], *, limits: Limits, options: Options, workers: int
+    found: Iterator[Path | Piece | Server | T], *, limits: Limits, options: Options, workers: int
 ) -> Generator[Document | FileRecord | T, None, None]:
-    """The same for what `find_files` found; what is no Path and no Server is handed on in its place."""
+    """The same for what `find_files` found; what is no Path, Piece or Server is handed on in its place."""
     pool = Pool(workers, limits, options)
     window: deque[Task | T] = deque()
     try:
         while True:
             while len(window) < 16 + 4 * workers and (item := next(found, None)) is not None:
-                window.append(pool.submit(item) if isinstance(item, Path | Server) else item)
+                window.append(pool.submit(item) if isinstance(item, Path | Piece | Server) else item)
             if not window:
                 return
             head = window.popleft()

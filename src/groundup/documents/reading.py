@@ -32,6 +32,8 @@ class Reading:
     """Bytes, or -1 where it is known only at the end (compressed files)."""
     limits: Limits
     options: Options = Options()  # noqa: RUF009 (it is frozen)
+    piece: tuple[str, int, int] | None = None
+    """The file's name, and the first byte and the end of the records that are wanted; None for all of them."""
     all_text: bool = False
     """A web page's main content could not be found in time; take all of its text."""
     tick: Callable[[], None] = lambda: None

@@ -23,6 +23,7 @@ from groundup.documents.reading import Bomb, Budget, Nothing, Reading, Unpacked,
 _BATCH_BYTES = 1 << 20
 _BATCH_DOCUMENTS = 500
 _STREAMED = {"text", "code", "jsonl", "csv", "parquet", "mbox", "sqlite", "postgresql", "mysql"}
+_DIVIDED = ("jsonl", "parquet")
 _READERS = {  # Kind.reader -> (module of groundup.documents.readers, its function); loaded on first use
     "text": ("text", "read_text"),
     "code": ("text", "read_code"),
@@ -59,6 +60,7 @@ class Session:
         self.path: str = request["path"]
         self.server: dict | None = request["server"]
         """The kind and the connection of a database on a server, which is read instead of a file."""
+        self.piece: tuple[str, int, int] | None = request["piece"] and tuple(request["piece"])
         self.limits = limits
         self.options = Options(**request["options"])
         self.skip: int = request["skip"]
@@ -104,7 +106,8 @@ class Session:
                 self.record(FileRecord(self.source, "", 0, 0, 0, 0, "skipped", "not a regular file"))
                 return
             try:
-                self.entry(self.source, file, status.st_size, Budget(self.limits, status.st_size), 1, [])
+                size = self.piece[2] - self.piece[1] if self.piece else status.st_size
+                self.entry(self.source, file, size, Budget(self.limits, size), 1, [])
             except Bomb:
                 pass  # its record is sent
             except Exception as error:
@@ -124,7 +127,7 @@ class Session:
         notes: list[str],
     ) -> None:
         """Reads a file or member, whatever it is."""
-        name, packed = source, None
+        name, packed = self.piece[0] if self.piece else source, None
         while True:
             if isinstance(stream, Unpacked):
                 unpacked, head = stream, stream.take_head(HEAD_BYTES)
@@ -145,6 +148,8 @@ class Session:
             stream, size = archives.unpack(kind.reader, reading, budget), -1
             suffix = PurePosixPath(name).suffix
             name = name[: -len(suffix)] + (".tar" if suffix in (".tgz", ".tbz", ".tbz2", ".txz", ".tzst") else "")
+        if self.piece and kind.reader not in _DIVIDED:
+            kind = Kind("", kind.media_type, "failed", "it changed before it was read")
         if packed:
             depth -= 1  # a compressed tar archive is one level
         reading = self.reading(source, kind, stream, size, notes)
@@ -249,6 +254,7 @@ class Session:
             expect=self.expect,
             out_of_time=lambda: time.monotonic() - self.began > self.limits.total_seconds,
             notes=notes,
+            piece=self.piece,
         )
 
     def document(self, document: Document) -> None:

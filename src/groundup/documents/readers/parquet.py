@@ -1,6 +1,7 @@
 """Parquet: rows in batches, of which only the columns that are needed are read."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from groundup.documents.document import Document
@@ -22,18 +23,20 @@ def read_parquet(reading: Reading) -> Iterator[Document]:
     from pyarrow import parquet
 
     stream = reading.seekable()
-    size = stream.seek(0, 2)
+    size = reading.piece[2] - reading.piece[1] if reading.piece else stream.seek(0, 2)
     stream.seek(0)
     try:
         file = parquet.ParquetFile(stream, pre_buffer=False, buffer_size=1 << 20)
         columns = _columns(file.schema_arrow, reading.options.text)
-        no_text = yield from documents(enumerate(_rows(file, columns, size, reading), 1), reading)
+        groups, numbers = _groups(file.metadata, reading)
+        rows = zip(chain(*numbers), _rows(file, columns, groups, size, reading), strict=False)
+        no_text = yield from documents(rows, reading, f"{reading.piece[0]}#" if reading.piece else "")
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         if isinstance(error, MemoryError):
             raise
         raise Unreadable(f"damaged Parquet file: {' '.join(str(error).split())[:200]}") from None
     if no_text:
-        reading.notes.append(f"{no_text} of {file.metadata.num_rows} rows had no text")
+        reading.notes.append(f"{no_text} of {sum(map(len, numbers))} rows had no text")
 
 
 def _columns(schema: Any, option: str) -> list[str]:
@@ -52,10 +55,31 @@ def _columns(schema: Any, option: str) -> list[str]:
     raise Nothing("no column of it holds text")
 
 
-def _rows(file: Any, columns: list[str], size: int, reading: Reading) -> Iterator[dict[str, Any]]:
+def _groups(metadata: Any, reading: Reading) -> tuple[list[int], list[range]]:
+    """The row groups that are wanted, and the numbers of their rows."""
+    groups, numbers, first = [], [], 1
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        if reading.piece:
+            offsets = [group.column(column).data_page_offset for column in range(group.num_columns)]
+            _, start, end = reading.piece
+            # each group is in one piece, whatever a damaged file says of it
+            wanted = start <= max(0, min(offsets, default=0)) < end
+        else:
+            wanted = True
+        if wanted:
+            groups.append(number)
+            numbers.append(range(first, first + group.num_rows))
+        first += group.num_rows
+    if reading.piece and not groups:
+        reading.notes.append("no group of rows begins in it")
+    return groups, numbers
+
+
+def _rows(file: Any, columns: list[str], groups: list[int], size: int, reading: Reading) -> Iterator[dict[str, Any]]:
     most = max(_FREE, reading.limits.archive_ratio * size)
     given = 0
-    for batch in file.iter_batches(_batch_rows(file.metadata), columns=columns, use_threads=False):
+    for batch in file.iter_batches(_batch_rows(file.metadata), groups, columns=columns, use_threads=False):
         given += batch.nbytes
         if given > most:
             raise Unreadable(f"its rows unpack to more than {reading.limits.archive_ratio:.0f} times its size")

@@ -85,11 +85,13 @@ def text_of(value: Any) -> str:
     return plain("\n".join(leaf for leaf in _leaves(value) if leaf.strip()))
 
 
-def documents(records: Iterable[tuple[int, Any]], reading: Reading) -> Generator[Document, None, int]:
-    """One document for each numbered record that has text; returns how many have none.
+def documents(records: Iterable[tuple[int, Any]], reading: Reading, name: str = "") -> Generator[Document, None, int]:
+    """One document for each numbered record that has text, called `name` (default: the source and "#") and its
+    number; returns how many have none.
 
     Raises Unreadable for a field of `options.text` that none of the first 1,000 records has: they are held back
     until all its fields were seen."""
+    name = name or f"{reading.source}#"
     template = Template(reading.options.text) if reading.options.text else None
     unseen = set(template.names) if template else set()
     there: dict[str, None] = {}
@@ -105,7 +107,7 @@ def documents(records: Iterable[tuple[int, Any]], reading: Reading) -> Generator
             if unseen and (tried >= _TRIED or size > reading.limits.piece_bytes):
                 break
         if text and not text.isspace():
-            held.append(Document(text, f"{reading.source}#{number}", reading.media_type))
+            held.append(Document(text, f"{name}{number}", reading.media_type))
             size += len(text)
         else:
             no_text += 1

@@ -22,7 +22,10 @@ from groundup.documents.reading import Nothing, Reading, Unreadable, size_text
 def read_jsonl(reading: Reading) -> Iterator[Document]:
     """One document for each line that is JSON and has text; the others are counted in the notes."""
     count = _Lines()
-    no_text = yield from documents(_json_lines(reading, count), reading)
+    if reading.piece:
+        no_text = yield from documents(_lines_of_piece(reading, count), reading, f"{reading.piece[0]}#@")
+    else:
+        no_text = yield from documents(_json_lines(reading, count), reading)
     lines, limit = count.all, reading.limits.piece_bytes
     if count.bad:
         reading.notes.append(f"{count.bad} of {lines} lines were not JSON")
@@ -57,6 +60,35 @@ def _json_lines(reading: Reading, count: _Lines) -> Iterator[tuple[int, Any]]:
                 count.bad += 1
                 continue
             yield count.all, value
+
+
+def _lines_of_piece(reading: Reading, count: _Lines) -> Iterator[tuple[int, Any]]:
+    """The same for the lines that begin in the piece, each with the byte that it begins at in the file."""
+    assert reading.piece
+    _, start, end = reading.piece
+    limit = reading.limits.piece_bytes
+    stream = io.BufferedReader(reading.stream, 1 << 20)  # type: ignore[arg-type]
+    stream.seek(max(0, start - 1))
+    if start:
+        while (rest := stream.readline(limit)) and not rest.endswith(b"\n"):  # it began in an earlier piece
+            reading.tick()
+            if stream.tell() >= end:
+                break
+    if stream.tell() >= end:
+        reading.notes.append("no line begins in it")
+    while (at := stream.tell()) < end and (line := stream.readline(limit)):
+        count.all += 1
+        if len(line) == limit and not line.endswith(b"\n"):
+            while (rest := stream.readline(limit)) and not rest.endswith(b"\n"):
+                reading.tick()
+            count.too_long += 1
+        elif not line.isspace():
+            try:
+                value = json.loads(line.decode("utf-8-sig" if at == 0 else "utf-8", "replace"))
+            except (ValueError, RecursionError):
+                count.bad += 1
+                continue
+            yield at, value
 
 
 def read_json(reading: Reading) -> Iterator[Document]:
