@@ -1,13 +1,36 @@
-"""One function for each verb, composed from the rooms; `groundup.train(...)` does what `groundup train` does."""
+"""One function for each verb, composed from the rooms; `groundup.train(...)` does what `groundup train` does.
 
-from groundup.verbs.demo import demo
-from groundup.verbs.evaluate import evaluate
-from groundup.verbs.generate import chat, generate
-from groundup.verbs.plan import plan
-from groundup.verbs.read import prepare, read
-from groundup.verbs.report import compare, report
-from groundup.verbs.tokenize import tokenize
-from groundup.verbs.train import resume, train
+They are imported on first use: reading documents needs no torch, which takes two seconds to load. So no module here may
+have the name of a verb.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from groundup.verbs.demonstration import demo
+    from groundup.verbs.documents import prepare, read
+    from groundup.verbs.evaluation import evaluate
+    from groundup.verbs.generation import chat, generate
+    from groundup.verbs.planning import plan
+    from groundup.verbs.reporting import compare, report
+    from groundup.verbs.tokens import tokenize
+    from groundup.verbs.training import resume, train
+
+_MODULES = {
+    "chat": "generation",
+    "compare": "reporting",
+    "demo": "demonstration",
+    "evaluate": "evaluation",
+    "generate": "generation",
+    "plan": "planning",
+    "prepare": "documents",
+    "read": "documents",
+    "report": "reporting",
+    "resume": "training",
+    "tokenize": "tokens",
+    "train": "training",
+}
 
 __all__ = [
     "chat",
@@ -23,3 +46,9 @@ __all__ = [
     "tokenize",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -9,7 +9,6 @@ from groundup.config import Config, load_config
 from groundup.corpus import Corpus, is_corpus
 from groundup.documents import Server, as_sources
 from groundup.errors import UserError
-from groundup.planning import DEFAULT_MINUTES
 
 PathLike = str | os.PathLike[str]
 Paths = PathLike | Sequence[PathLike]
@@ -41,6 +40,8 @@ def configure(
     config: PathLike | None, settings: Mapping[str, Any] | None, size: str | None, budget: Mapping[str, float | None]
 ) -> Config:
     """The configuration of a TOML file, changed by settings, the dial and a budget; without any, DEFAULT_MINUTES."""
+    from groundup.planning import DEFAULT_MINUTES  # not at the top: it loads torch, and reading needs none
+
     overrides = {f"training.{name}": value for name, value in budget.items() if value is not None}
     overrides |= {"size": size} if size else {}
     resolved = load_config(Path(config) if config else None, {**(settings or {}), **overrides})

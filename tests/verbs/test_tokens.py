@@ -11,7 +11,7 @@ from groundup import verbs
 from groundup.corpus import Corpus, Tokenizer, tokenization
 from groundup.errors import UserError
 from groundup.events import Notice
-from groundup.verbs.tokenize import HELD_OUT_TOKENS
+from groundup.verbs.tokens import HELD_OUT_TOKENS
 
 SOME = "The old teacher watches the river.\n"
 

@@ -9,7 +9,7 @@ from groundup.errors import UserError
 from groundup.events import Listener, nobody
 from groundup.runs import Run
 from groundup.verbs.request import PathLike
-from groundup.verbs.train import train
+from groundup.verbs.training import train
 
 PACKAGES = (
     "asyncio",
