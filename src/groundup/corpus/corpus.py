@@ -1,5 +1,6 @@
 """A prepared corpus on disk, opened."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,8 @@ from groundup.runs import read_journal, read_json
 CORPUS_VERSION = 1
 SCORED_TOKENS = 1_000_000
 OPENING_TOKENS = 2_000
+VERIFIED_BYTES = 256 << 20
+"""Size of a split, up to which its content is verified whenever it is opened: half a second at most."""
 
 
 def is_corpus(path: Path) -> bool:
@@ -76,10 +79,23 @@ class Corpus:
 
     def _stream(self, split: str) -> TokenStream:
         shards = [self.path / name for name in self.manifest["shards"] if name.startswith(f"{split}-")]
+        written = self.manifest["shards"]
+        verified = sum(written[shard.name]["bytes"] for shard in shards) <= VERIFIED_BYTES
         for shard in shards:
-            size = self.manifest["shards"][shard.name]["bytes"]
-            if not shard.is_file() or shard.stat().st_size != size or not shard.with_suffix(".index").is_file():
+            index, facts = shard.with_suffix(".index"), written[shard.name]
+            if not shard.is_file() or shard.stat().st_size != facts["bytes"] or not index.is_file():
                 raise UserError(
                     "a shard of the corpus is missing or has another size", where=shard, fix="prepare the corpus again"
                 )
+            for path, name in ((index, "index_sha256"), (shard, "sha256")):
+                if verified and name in facts and file_sha256(path) != facts[name]:
+                    raise UserError(
+                        "is damaged: it is not what was written", where=path, fix="prepare the corpus again"
+                    )
         return TokenStream(shards, self.tokenizer.dtype, self.tokenizer.vocab_size)
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,7 +17,7 @@ from pathlib import Path
 from groundup.config import Config
 from groundup.cores import usable_cores
 from groundup.corpus import stages
-from groundup.corpus.corpus import CORPUS_VERSION, Corpus
+from groundup.corpus.corpus import CORPUS_VERSION, Corpus, file_sha256
 from groundup.corpus.decide import drop_duplicates, split
 from groundup.corpus.ledger import write_ledger
 from groundup.corpus.reading import read_texts
@@ -129,7 +129,14 @@ def finish(work: Work, parts: int) -> None:
     shutil.copyfile(work.path / "tokenizer.json", out / "tokenizer.json")
     totals = write_ledger(work, parts, out)
     noted = work.noted("split")
-    shards = {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in sorted(out.glob("*.ds"))}
+    shards = {
+        path.name: {
+            "bytes": path.stat().st_size,
+            "sha256": file_sha256(path),
+            "index_sha256": file_sha256(path.with_suffix(".index")),
+        }
+        for path in sorted(out.glob("*.ds"))
+    }
     decisions = work.noted("decisions")
     settings = {f"data.{name}": value for name, value in work.settings["data"].items()}
     settings |= {key: value for key, (value, _) in decisions.items()}
@@ -195,11 +202,6 @@ def publish(new: Path, out: Path) -> None:
 
 def _replaced(out: Path) -> Path:
     return out.with_name(f".{out.name}.replaced")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fsync(path: Path) -> None:
