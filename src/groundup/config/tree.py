@@ -7,7 +7,7 @@ budget, and notes its reason in `Config.origins`.
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter
 
 _STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
@@ -15,6 +15,11 @@ Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
+Cleaner = Literal["mojibake", "nfc", "controls", "boilerplate", "blank_lines"]
+# a list of names may also be written as on the command line: `nfc,controls`, `none`
+_names = BeforeValidator(
+    lambda value: [name for name in value.split(",") if name != "none"] if isinstance(value, str) else value
+)
 
 
 @dataclass
@@ -39,15 +44,9 @@ class Data:
     `"{title}\\n\\n{body}"`. Empty looks for a column called text, content, body, ..."""
     query: str = ""
     """The SQL query whose rows are read from databases; empty reads every table of a SQLite file."""
-    clean: tuple[Literal["mojibake", "nfc", "controls", "boilerplate", "blank_lines"], ...] = (
-        "mojibake",
-        "nfc",
-        "controls",
-        "boilerplate",
-        "blank_lines",
-    )
-    """The cleaners that prose goes through, in this order; code is left as it is."""
-    mask: tuple[Literal["keys", "emails", "phones"], ...] = ()
+    clean: Annotated[tuple[Cleaner, ...], _names] = ("mojibake", "nfc", "controls", "boilerplate", "blank_lines")
+    """The cleaners that prose goes through, in this order, such as `nfc,controls`, or `none`; code is left as it is."""
+    mask: Annotated[tuple[Literal["keys", "emails", "phones"], ...], _names] = ()
     """What is replaced by `<KEY>`, `<EMAIL>`, `<PHONE>` in every text, code as well."""
     filter: Literal["none", "web"] = "none"
     """`web` drops documents by the quality rules of web corpora (Gopher, C4, FineWeb), which would throw away most of
