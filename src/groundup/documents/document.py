@@ -1,5 +1,6 @@
 """What reading files gives: documents, a ledger row for every file, and the limits reading keeps to."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -18,6 +19,25 @@ class Document:
     """"application/pdf", "text/x-python", "text/plain", ..."""
     pages: tuple[int, ...] = ()
     """Offsets in `text`, in characters, at which page 1, 2, ... start; empty where there are no pages."""
+
+
+def cut_long(document: Document, size: int) -> Iterator[Document]:
+    """The document, or where it is longer than `size` characters, parts of it that end with paragraphs or lines: every
+    later stage holds a document whole."""
+    text, start, number = document.text, 0, 0
+    while len(text) - start > size:
+        ends = (text.rfind(mark, start + size // 2, start + size) for mark in ("\n\n", "\n", " "))
+        end = next((at + 1 for at in ends if at >= 0), start + size)
+        number += 1
+        yield _part(document, number, start, end)
+        start = end
+    if start < len(text):
+        yield _part(document, number + 1, start, len(text)) if number else document
+
+
+def _part(document: Document, number: int, start: int, end: int) -> Document:
+    pages = tuple(min(max(page - start, 0), end - start) for page in document.pages)
+    return Document(document.text[start:end], f"{document.source}#part-{number}", document.media_type, pages)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from groundup.documents.document import Document, FileRecord, Limits, Options
+from groundup.documents.document import Document, FileRecord, Limits, Options, cut_long
 from groundup.documents.files import show
 from groundup.documents.kinds import HEAD_BYTES, Kind, find_kind, find_office_kind
 from groundup.documents.readers import archives
@@ -205,11 +205,12 @@ class Session:
         status, reason = kind.status, kind.reason
         try:
             for document in _read(kind.reader, reading):
-                documents += 1
                 characters += len(document.text)
                 if characters > self.limits.text_bytes and reading.reader not in _STREAMED:
                     raise Unreadable(f"it gives more than {size_text(self.limits.text_bytes)} of text")
-                self.document(document)
+                for piece in cut_long(document, self.limits.piece_bytes):
+                    documents += 1
+                    self.document(piece)
             if kind.reader and not documents:
                 status = "skipped"
                 reading.notes = reading.notes or ["empty" if reading.reader in _STREAMED else "no text in it"]
