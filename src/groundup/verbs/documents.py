@@ -8,7 +8,7 @@ from typing import Any
 from groundup.config import load_config
 from groundup.corpus import Corpus, is_corpus, prepare_corpus, read_clean
 from groundup.documents import Document, FileRecord, check_servers
-from groundup.errors import UserError
+from groundup.errors import Stopped, UserError
 from groundup.events import Listener, nobody
 from groundup.runs import stop_on_signals
 from groundup.verbs.request import PathLike, Paths, as_inputs
@@ -72,6 +72,8 @@ def prepare(
                     poll=stop.poll,
                 )
             return prepare_corpus(given, out, resolved, keep_texts=True, listen=listen, poll=stop.poll)
+    except Stopped as stopped:
+        raise Stopped(str(stopped), fix="run the same command again: what has been read is not read again") from None
     except OSError as error:
         free = shutil.disk_usage(out.parent if out.parent.exists() else Path.cwd()).free
         raise UserError(
