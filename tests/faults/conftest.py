@@ -67,7 +67,7 @@ def weigh() -> Callable[..., tuple[subprocess.CompletedProcess[str], int]]:
 
     def run(*arguments: object) -> tuple[subprocess.CompletedProcess[str], int]:
         command = [sys.executable, "-c", WEIGH, *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=800)
         return done, int(done.stdout.splitlines()[-1]) * (1 if sys.platform == "darwin" else 1024)
 
     return run

@@ -7,6 +7,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 from reportlab.lib.pdfencrypt import StandardEncryption
@@ -215,15 +216,15 @@ def test_row_33_binary_files_encodings_nul_and_newlines(tmp_path, prepare, rows,
 
 
 def long_line(path: Path, size: int) -> None:
-    draw = random.Random(1)
-    words = ["".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=draw.randrange(2, 9))) for _ in range(5_000)]
-    blocks = [" ".join(draw.choices(words, k=20_000)) + " " for _ in range(20)]
-    with path.open("w") as file:
+    draw = np.random.default_rng(1)
+    words = draw.integers(97, 123, (5_000, 8), np.uint8)
+    words[:, 7] = 32
+    with path.open("wb") as file:
         while file.tell() < size:
-            file.writelines(draw.sample(blocks, len(blocks)))
+            file.write(words[draw.integers(0, len(words), 200_000)].tobytes())
 
 
-@pytest.mark.parametrize("size", [64 * MB, pytest.param(1024 * MB, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", [64 * MB, pytest.param(1024 * MB, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 def test_row_33_a_line_of_a_gigabyte_takes_bounded_memory(tmp_path, weigh, size):
     folder = tmp_path / "docs"
     folder.mkdir()
@@ -235,4 +236,5 @@ def test_row_33_a_line_of_a_gigabyte_takes_bounded_memory(tmp_path, weigh, size)
     found = {Path(row["path"]).name: row for row in corpus.ledger()}
     assert found["good.txt"]["status"] == found["line.txt"]["status"] == "read"
     assert found["line.txt"]["documents"] >= size // 16_000_000
-    assert memory < 1500 * MB
+    assert corpus.manifest["train_bytes"] + corpus.manifest["validation_bytes"] > 0.99 * size
+    assert memory < 600 * MB
