@@ -74,7 +74,8 @@ def test_copies_are_those_that_one_process_finds(tmp_path, parts):
     paragraphs[::7] = 0
     for part in range(parts):
         ours = slice(part, None, parts)
-        work.save("facts", part, documents=documents[ours], paragraphs=paragraphs[ours], names=names[ours])
+        rows = {"documents": documents[ours], "paragraphs": paragraphs[ours], "names": names[ours]}
+        work.save("facts", part, sizes=np.ones(len(documents[ours])), **rows)
         spread._write_keys(work, part)
     for bucket in range(2 * spread.BUCKETS):
         spread.match(work, bucket)

@@ -15,11 +15,12 @@ from typing import Any
 
 from datatrove.executor.base import PipelineExecutor
 from datatrove.pipeline.base import PipelineStep
+from loguru import logger
 
 from groundup.config import Config
 from groundup.cores import usable_cores
 from groundup.corpus import spread, stages
-from groundup.corpus.corpus import Corpus
+from groundup.corpus.corpus import Corpus, is_corpus
 from groundup.corpus.executors import EXECUTORS, connect_to_ray, refuse_while_queued, settings_of, submit
 from groundup.corpus.spread import BUCKETS, PUBLISHED, divide_inputs, list_inputs
 from groundup.corpus.work import Crew, Stage, Work, ask_once, await_each
@@ -79,6 +80,7 @@ def prepare_on_cluster(
         raise UserError(
             "a database is not read in tasks", where=str(servers[0]), fix="prepare it by itself, without --executor"
         )
+    logger.disable("datatrove")  # in this process; those of the tasks keep their logs
     steps = _steps(tasks, config.data.dedup)
     settings = settings_of(executor, options, [step.name for step in steps])
     place = (out.parent / f".{out.name}.preparing").absolute()
@@ -96,7 +98,7 @@ def prepare_on_cluster(
                 given |= {"job_name": f"groundup-{step.name}", "depends": jobs[-1] if jobs else None}
             jobs.append(EXECUTORS[executor](pipeline=[Task(str(place), step.stage.__name__)], **given))
         if executor == "slurm":
-            submit(jobs, place)
+            listen(Notice(f"Slurm's jobs: {', '.join(submit(jobs, place)) or 'none, all is done'}"))
             return Corpus(out)
         done = 0
         crew = None if executor == "ray" else Crew(Work(place), _processes(settings["read"]))
@@ -155,7 +157,8 @@ def _begin(place: Path, paths: Sequence[Path], out: Path, config: Config, tasks:
         "minutes": config.training.minutes,
     }
     work = Work(place)
-    if not (place / f"{PUBLISHED}.json").exists() and _noted(work, "request") == json.loads(json.dumps(request)):
+    done = (place / f"{PUBLISHED}.json").exists()
+    if _noted(work, "request") == json.loads(json.dumps(request)) and (is_corpus(out) or not done):
         return
     for path in place.iterdir():
         if path.is_dir():

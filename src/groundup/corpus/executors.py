@@ -101,8 +101,8 @@ def connect_to_ray() -> Iterator[None]:
         ray.shutdown()
 
 
-def submit(jobs: Sequence[Any], place: Path) -> None:
-    """Hand a chain of jobs to Slurm, each after the one before, and note their numbers in the directory `place`.
+def submit(jobs: Sequence[Any], place: Path) -> list[str]:
+    """Hand a chain of jobs to Slurm, each after the one before, and note their numbers in the directory `place`: those.
 
     Raises UserError when sbatch does not take them."""
     if "SLURM_ARRAY_TASK_ID" in os.environ:
@@ -122,6 +122,7 @@ def submit(jobs: Sequence[Any], place: Path) -> None:
     finally:
         ids = [str(job.job_id) for job in jobs if getattr(job, "job_id", None) not in (None, -1)]
         write_atomic(place / "jobs.json", json.dumps(ids))
+    return ids
 
 
 def refuse_while_queued(place: Path) -> None:

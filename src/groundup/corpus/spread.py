@@ -130,7 +130,8 @@ def match(work: Work, part: int) -> None:
 def join_matches(work: Work, part: int) -> None:
     """The pairs of all buckets -> the first of each group; `part` 0 is documents, 1 paragraphs."""
     kind = _kinds(work)[part]
-    counts = [len(work.load("facts", number, kind)[kind]) for number in range(work.noted("parts"))]
+    column = {"documents": "sizes", "paragraphs": "names"}[kind]  # smaller than the sketches
+    counts = [len(work.load("facts", number, column)[column]) for number in range(work.noted("parts"))]
     base = np.cumsum([0, *counts])
     first = np.arange(base[-1])
     for path in sorted((work.path / f"{kind}-matches").glob("*.dups")):
