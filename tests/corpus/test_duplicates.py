@@ -4,10 +4,12 @@ import random
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from groundup.config import load_config
 from groundup.corpus import Corpus, find_pairs, prepare_corpus
+from groundup.corpus.minhash import sketch
 from groundup.runs import read_journal
 
 SYLLABLES = ("ba", "do", "ki", "lu", "men", "nar", "os", "pit", "ra", "sol", "tem", "vu", "wen", "ya", "zir")
@@ -120,6 +122,25 @@ def test_repeated_paragraphs_of_one_book_are_not_on_both_sides_of_its_cuts(tmp_p
     found = sides(corpus)
     assert found["validation"] and not paragraphs_of(found["train"]) & paragraphs_of(found["validation"])
     assert sum(text.count(refrain) for text in found["train"] + found["validation"]) >= 1
+
+
+def test_equal_paragraphs_are_copies_also_when_they_are_a_little_like_an_earlier_one(tmp_path):
+    draw = random.Random(31)
+    while True:  # a pair that shares one band: too little to be copies, enough for one group
+        earlier = paragraph(draw, 80)
+        other = " ".join([*earlier.rstrip(".").split(" ")[:62], *draw.choices(WORDS, k=18)]) + "."
+        bands = sketch([earlier, other], [False, False]).documents
+        if np.sum(bands[0] == bands[1]) == 1:
+            break
+    near = changed(other, random.Random(3), 200)
+    texts = {"00.txt": [*document(0, 4), earlier]}
+    for n in range(1, 30):
+        texts[f"{n:02d}.txt"] = document(n, 4) + ([other] if n < 12 else [near] if n < 15 else [])
+    corpus = prepared(write(tmp_path / "docs", texts), tmp_path / "corpus", data__validation=0.2)
+    found = sides(corpus)
+    holding = {side: sum(other in text or near in text for text in texts) for side, texts in found.items()}
+    assert holding["validation"] > 0 and holding["train"] == 0
+    assert sum(earlier in text for texts in found.values() for text in texts) == 1
 
 
 def test_code_keeps_its_repeated_paragraphs(tmp_path):

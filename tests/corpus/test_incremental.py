@@ -8,6 +8,8 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,12 @@ import pytest
 from groundup.config import Config, load_config
 from groundup.corpus import Corpus, prepare_corpus
 from groundup.corpus import reading as reading_module
+from groundup.corpus.reading import read_texts
+from groundup.corpus.settings import reading_options
+from groundup.corpus.store import kept_files
 from groundup.documents.read import read_found
-from groundup.errors import Stopped
-from groundup.events import Event, Phase, Progress
+from groundup.errors import Stopped, UserError
+from groundup.events import Event, Phase, Progress, nobody
 
 TEXT = "The {n}th note is about {word}, which the {n}th person saw on the {m}th day of the year. "
 
@@ -208,3 +213,29 @@ def test_a_failed_update_leaves_the_old_corpus(tmp_path):
     with pytest.raises(OSError, match="full"):
         prepare_corpus([folder], tmp_path / "corpus", Config(), keep_texts=True, listen=listen)
     assert contents(Corpus(tmp_path / "corpus")) == first
+
+
+def test_an_error_of_the_users_keeps_what_was_read_before(tmp_path, read_again):
+    folder = write_folder(tmp_path / "docs")
+    with pytest.raises(UserError, match="257 entries"):
+        prepare(folder, tmp_path / "corpus", data__tokenizer="bytes", data__vocab_size=300)
+    with pytest.raises(UserError, match="no such file"):
+        prepare(tmp_path / "dosc", tmp_path / "corpus")
+    read_again.clear()
+    prepare(folder, tmp_path / "corpus")
+    assert read_again == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "docs"]
+
+
+def test_a_file_that_changes_after_it_was_found_unchanged_is_read_the_next_time(tmp_path):
+    folder = write_folder(tmp_path / "docs")
+    prepare(folder, tmp_path / "corpus")
+
+    def change() -> None:  # before the first file is copied, when the third has been found
+        (folder / "06.txt").write_text(note(700))
+
+    options = reading_options(asdict(Config().data))
+    read_texts([folder], tmp_path / "texts", options, [tmp_path / "corpus" / "texts"], listen=nobody, poll=change)
+    reading = {"groundup": version("groundup"), **asdict(options)}
+    before, after = (kept_files(tmp_path / place, reading) for place in ("corpus/texts", "texts"))
+    assert before.keys() - after.keys() == {str(folder / "06.txt")}

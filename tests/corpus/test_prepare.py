@@ -258,6 +258,21 @@ def test_an_empty_folder_and_one_without_text_are_the_users_error(tmp_path):
     assert "picture.bin" in str(caught.value)
 
 
+def test_documents_that_cleaning_leaves_blank_are_not_counted_as_filtered(tmp_path):
+    (tmp_path / "notice.txt").write_text("\n\nAll rights reserved.\n\n\nPage 3 of 10\n\n")
+    (tmp_path / "text.txt").write_text("Some words.\n" * 90)
+    corpus = prepare_corpus([tmp_path / "notice.txt", tmp_path / "text.txt"], tmp_path / "corpus", Config())
+    assert (corpus.manifest["filtered"], corpus.manifest["documents"]) == (0, 1)
+
+
+def test_a_filter_that_drops_everything_leaves_the_old_corpus(tmp_path):
+    (tmp_path / "text.txt").write_text("Some words.\n" * 90)
+    before = prepare_corpus([tmp_path / "text.txt"], tmp_path / "corpus", Config()).manifest
+    with pytest.raises(UserError, match="no text is left"):
+        prepare_corpus([tmp_path / "text.txt"], tmp_path / "corpus", load_config(None, {"data.filter": "web"}))
+    assert Corpus(tmp_path / "corpus").manifest == before
+
+
 def test_a_missing_path_is_the_users_error(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         prepared([tmp_path / "none"], tmp_path / "corpus")

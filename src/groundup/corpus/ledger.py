@@ -20,7 +20,7 @@ class Totals:
 
     files: Counter[str] = field(default_factory=lambda: Counter({"read": 0, "skipped": 0, "failed": 0}))
     documents: Counter[str] = field(default_factory=Counter)
-    """By what became of them: read, duplicates, near_duplicates, filtered, blank."""
+    """By what became of them: kept, duplicates, near_duplicates, filtered, blank; and all that were read."""
     cleaned: dict[str, Counter[str]] = field(default_factory=dict)
     """For each filter, the documents it changed and by how many characters."""
     failed_rules: Counter[str] = field(default_factory=Counter)
@@ -55,8 +55,7 @@ def write_ledger(work: Work, parts: int, out: Path) -> Totals:
                     file = _File()
                     continue
                 _count(totals, header)
-                if header["dropped"]:
-                    reason = "filtered" if header["bytes"] else "blank"
+                if reason := header["dropped"]:
                     totals.documents[reason] += 1
                     file.add(header, reason, [], 0)
                     continue

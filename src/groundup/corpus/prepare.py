@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import closing
+from itertools import accumulate
 from pathlib import Path
 
 from groundup.config import Config
@@ -54,9 +55,10 @@ def prepare_corpus(
         try:
             _prepare(paths, place, out, config, keep_texts, listen, poll)
         except UserError:
-            shutil.rmtree(place)
+            if not any(place.glob("*/*/files.jsonl")):
+                shutil.rmtree(place)
             raise
-        # whatever else stops it leaves the texts that were read, for the next try
+        # whatever stops it leaves the texts that were read, for the next try
         shutil.rmtree(place, ignore_errors=True)
     corpus = Corpus(out)
     for note in corpus.manifest["notes"]:
@@ -97,9 +99,9 @@ def _prepare(
             else:
                 begun = examined if stage is stages.examine else []
                 futures = begun + [crew.submit(stage, part) for part in range(len(begun), parts)]
-                for done, _ in enumerate(await_each(futures, poll), 1):
+                for done, _ in zip(accumulate(sizes), await_each(futures, poll), strict=True):
                     if name:
-                        listen(Progress(sum(sizes[:done])))
+                        listen(Progress(done))
             poll()
 
         on_all(stages.examine, "cleaning")

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ _FRESH = 2_000_000_000  # nanoseconds: a file that changed this shortly before i
 @dataclass(slots=True)
 class _Same:
     path: Path | Piece
+    stat: tuple[int, ...]
     kept: Kept
 
 
@@ -88,7 +90,7 @@ def read_texts(
                 name = show(str(item))
                 stat, kept = _stat(item), before.get(name)
                 if kept and stat and _unchanged(item, stat, kept):
-                    yield _Same(item, kept)
+                    yield _Same(item, stat, kept)
                     continue
                 waiting.append((item, name, stat))
             yield item
@@ -103,7 +105,7 @@ def read_texts(
                     write(header, text)
                     if "record" in header:
                         count(header["record"])
-                finish(item.path, _stat(item.path), item.kept.digest)
+                finish(item.path, item.stat, item.kept.digest)
                 start = writer.tell()
                 continue
             text = item.text.encode() if isinstance(item, Document) else b""
@@ -120,9 +122,10 @@ def read_texts(
     writer.close()
     journal.close()
     if not texts:
+        reasons = _first_reasons(folder)
+        shutil.rmtree(folder)
         raise UserError(
-            f"no text could be read: {totals['skipped']} files skipped, {totals['failed']} failed"
-            + _first_reasons(folder),
+            f"no text could be read: {totals['skipped']} files skipped, {totals['failed']} failed" + reasons,
             where=", ".join(str(path) for path in paths),
             fix="give a folder or files with text in them; `groundup read FILE` shows what is read of a file",
         )

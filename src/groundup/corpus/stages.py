@@ -66,7 +66,10 @@ def examine(work: Work, part: int) -> None:
         if changed:
             facts["changed"] = changed
         prose = not is_code(document.media_type)
-        dropped = not document.text.strip() or (data["filter"] == "web" and prose and bool(failed))
+        if not document.text.strip():
+            dropped = "blank"
+        else:
+            dropped = "filtered" if data["filter"] == "web" and prose and failed else ""
         temporary.write({**header_of(document, raw), **facts, "dropped": dropped}, raw)
         if dropped:
             continue
@@ -91,7 +94,7 @@ def examine(work: Work, part: int) -> None:
 
 
 def cut(work: Work, part: int) -> None:
-    """Clean documents that are kept -> blocks of about the size that `plan_split` noted."""
+    """Clean documents that are kept -> blocks of about the size that `drop_duplicates` noted."""
     size = work.noted("cutting")["size"]
     kept = work.load("kept", part)["kept"]
     rows: list[tuple[int, int, int, int]] = []
@@ -199,12 +202,14 @@ def units_of(
     bounds = np.searchsorted(removed[:, 0], np.arange(len(units) + 1))
     at = 0
     for number, header, read in _documents(work, part):
+        text: str | None = None  # read once: a large document has many blocks
         while at < len(units) and units[at, 0] == number:
             _, start, end, held_out = units[at].tolist()
             if wanted(number, start, header["bytes"]):
                 lost = removed[bounds[at] : bounds[at + 1], 1:].tolist()
                 span = None if end < 0 else [start, end]
-                unit = UnitText(number, header, read(), span, lost, bool(held_out))
+                text = read() if text is None else text
+                unit = UnitText(number, header, text, span, lost, bool(held_out))
                 if unit.text.strip():
                     yield unit
             at += 1

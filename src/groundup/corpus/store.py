@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from groundup.documents import Document, FileRecord
+from groundup.runs import read_journal
 
 PART_BYTES = 4 << 20  # of text: a second of work for one core, so that all cores end at nearly the same time
 
@@ -107,8 +108,6 @@ def kept_files(folder: Path, reading: Mapping[str, Any]) -> dict[str, Kept]:
 
     What a preparation that was killed had finished counts; a half-written last row does not.
     """
-    from groundup.runs import read_journal
-
     rows = read_journal(folder / "files.jsonl")
     if next(rows, None) != {"reading": dict(reading)}:
         return {}

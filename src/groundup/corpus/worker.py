@@ -2,6 +2,7 @@
 
 Requests are [stage, part], a line of JSON each; the answer is null, or the three texts of a UserError."""
 
+import errno
 import json
 import os
 import queue
@@ -38,6 +39,11 @@ def main() -> None:
             ALL_STAGES[stage](work, part)
         except UserError as failure:
             error = [failure.what, failure.where, failure.fix]
+        except OSError as failure:
+            if failure.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            fix = "make room, and run it again: what was read is kept"
+            error = [f"cannot be written: {failure}", str(work.path), fix]
         print(json.dumps(error), flush=True)
 
 
