@@ -77,3 +77,15 @@ def test_a_failed_preparation_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no text could be read"):
         verbs.prepare([tmp_path / "blank.txt"], out=tmp_path / "corpus")
     assert [path.name for path in tmp_path.iterdir()] == ["blank.txt"]
+
+
+@pytest.mark.parametrize("ignored", [{"tasks": 2}, {"options": {"time": "1:00:00"}}])
+def test_what_an_executor_takes_is_refused_without_one(documents: Path, tmp_path: Path, ignored: dict) -> None:
+    with pytest.raises(UserError, match="an executor's"):
+        verbs.prepare([documents], out=tmp_path / "corpus", **ignored)
+
+
+@pytest.mark.parametrize("ignored", [{"settings": {"data.dedup": "exact"}}, {"executor": "local", "tasks": 2}])
+def test_a_corpus_is_not_looked_at_with_settings(corpus_dir: Path, ignored: dict) -> None:
+    with pytest.raises(UserError, match="no documents"):
+        verbs.prepare(out=corpus_dir, **ignored)

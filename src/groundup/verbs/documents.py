@@ -43,7 +43,13 @@ def prepare(
     """
     resolved = load_config(Path(config) if config else None, settings)
     given, out = as_inputs(paths), Path(out)
+    if executor is None and (tasks != 1 or options):
+        raise UserError(
+            "tasks and options are an executor's", where="--tasks", fix="give --executor, or leave them out"
+        )
     if not given:
+        if config or settings or executor:
+            raise UserError("settings were given, but no documents", where=out, fix="give the documents as well")
         if not is_corpus(out):
             raise UserError("is not a corpus", where=out, fix="give the documents that it is to be made of")
         return Corpus(out)
