@@ -41,6 +41,25 @@ def test_content_is_looked_at_before_the_name(head, name, reader, media_type):
     assert (kind.reader, kind.media_type) == (reader, media_type)
 
 
+CODE = """
+    .lisp .lsp .el .rkt .ada .adb .ads .awk .cob .cbl .d .f .for .f90 .tcl .sed .cl .glsl .vert .frag .wgsl
+    .dhall .lock .conf .cfg .tmpl .j2 .nix .proto .thrift .zig .vhd .vhdl .v .sv .asm .s .pro .m4 .ino .jl .ml
+    .mli .hs .ex .exs .erl .clj .kt .swift .dart .r .R .pl .pm .lua .groovy .gradle .cmake .ps1 .bat .vim .tf
+"""
+
+
+@pytest.mark.parametrize("suffix", CODE.split())
+def test_code_is_known_by_its_name(suffix):
+    kind = find_kind(b"(defun hello () 1)\n", f"a{suffix}")
+    assert kind.reader == "code" and kind.media_type.startswith("text/x-")
+
+
+def test_a_name_of_code_makes_no_code_of_other_formats(tmp_path, read):
+    assert find_kind(b"%PDF-1.7\n", "plan.d").reader == "pdf"
+    (tmp_path / "a.pro").write_bytes(bytes(range(256)) * 8)
+    assert read(tmp_path)[1][0].reason == "binary"
+
+
 @pytest.mark.parametrize(
     ("head", "name", "status", "word"),
     [

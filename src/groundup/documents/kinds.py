@@ -92,6 +92,27 @@ _PROSE = {
     "tex": "text/x-tex",
     "asciidoc": "text/asciidoc",
 }
+_CODE = {  # what identify does not know
+    "ada": (".ada", ".adb", ".ads"),
+    "awk": (".awk",),
+    "cobol": (".cob", ".cbl", ".cpy"),
+    "config": (".conf", ".cfg", ".lock"),
+    "d": (".d", ".di"),
+    "dhall": (".dhall",),
+    "elisp": (".el",),
+    "fortran": (".f", ".for", ".f77", ".f08"),
+    "glsl": (".glsl", ".vert", ".frag", ".comp", ".geom"),
+    "lisp": (".lisp", ".lsp"),
+    "opencl": (".cl",),
+    "prolog": (".pro",),
+    "racket": (".rkt",),
+    "sed": (".sed",),
+    "tcl": (".tcl",),
+    "template": (".tmpl", ".tpl"),
+    "vhdl": (".vhdl",),
+    "wgsl": (".wgsl",),
+}
+_LANGUAGES = {suffix: language for language, suffixes in _CODE.items() for suffix in suffixes}
 # Atomic groups: comments without end must not be tried in every combination.
 _HTML = re.compile(rb"(?>\s*(?:<\?xml[^>]*>|<!--.*?-->))*+\s*<(?:!doctype\s+html|html[\s>])", re.I | re.S)
 
@@ -175,6 +196,8 @@ def _by_name(head: bytes, name: str, suffix: str) -> Kind:
     tags -= {"plain-text"}  # CMakeLists.txt is also cmake
     if tags and suffix not in _BINARY_NAMES:
         return Kind("code", f"text/x-{_language(tags)}")
+    if suffix in _LANGUAGES:
+        return Kind("code", f"text/x-{_LANGUAGES[suffix]}")
     if looks_html:
         return Kind("html", "text/html")
     if head.startswith(b"#!") and (program := _shebang(head)):
