@@ -55,10 +55,19 @@ def test_tracked_files_are_read_hidden_ones_too_and_the_others_are_counted(repos
     files, left_out = split(repository)
     assert files == [".github/workflows/ci.yml", ".gitignore", "a.txt", "b/2.txt", "b/ü ✓.txt"]
     assert left_out == [
-        "repository: skipped: 4 files not tracked by Git",
+        "repository: skipped: 4 files not tracked by Git: .env, b/new.txt, c/d/new.txt, new.txt",
         "repository: skipped: 3 files ignored by .gitignore",
         "repository: skipped: 1 file tracked by Git, but deleted or not checked out",
     ]
+
+
+def test_many_untracked_files_are_named_in_part_and_in_printable_characters(repository):
+    put(repository, "a.txt")
+    git(repository, "add", ".")
+    put(repository, "\x1b[1m.txt", *(f"z/{n}/f.txt" for n in range(8)))
+    (reason,) = split(repository)[1]
+    names = "\\x1b[1m.txt, z/0/f.txt, z/1/f.txt, z/2/f.txt, z/3/f.txt"
+    assert reason == f"repository: skipped: 9 files not tracked by Git: {names} and 4 more"
 
 
 @pytest.mark.parametrize("version", ["2", "4"])
@@ -104,9 +113,9 @@ def test_a_worktree_a_submodule_and_a_repository_in_a_folder_are_repositories(re
     assert files == ["library/.gitmodules", "library/sub/a.txt", "p.txt", "tree/a.txt"]
     counts = [line for line in left_out if "not tracked" in line]
     assert counts == [
-        "sub: skipped: 1 file not tracked by Git",
-        "library: skipped: 2 files not tracked by Git",
-        "tree: skipped: 1 file not tracked by Git",
+        "sub: skipped: 1 file not tracked by Git: new.txt",
+        "library: skipped: 2 files not tracked by Git: other/o.txt, other/.git/x",
+        "tree: skipped: 1 file not tracked by Git: new.txt",
     ]
 
 

@@ -4,6 +4,7 @@ The git program never runs, and no configuration, hook, filter or object is look
 names in an index only choose among the files that a walk over the folder meets; none of them is opened."""
 
 import hashlib
+import itertools
 import os
 import struct
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from groundup.documents.gitignore import Ignores, read_small
 _MOST_BYTES = 128 << 20  # of an index; Chromium's has 60 MB
 _LONGEST_NAME = 4096
 _MOST_COUNTED = 100_000
+_MOST_NAMED = 5
 _LINK = 0o160000  # the mode of a submodule
 
 
@@ -34,6 +36,8 @@ class Repository:
     ignores: Ignores = field(default_factory=Ignores)
     ignored: int = 0
     untracked: int = 0
+    named: list[str] = field(default_factory=list)
+    """The first of the untracked files, "docs/b.txt"."""
 
     @property
     def chooses(self) -> bool:
@@ -51,6 +55,7 @@ class Repository:
             return False
         if self.chooses:
             self.untracked += _count(path, is_folder)
+            self.named += itertools.islice(_names(path, name, is_folder), _MOST_NAMED - len(self.named))
         return not self.chooses
 
     def left_out(self) -> list[str]:
@@ -59,11 +64,17 @@ class Repository:
         if self.met < len(self.tracked):
             missing = sum(not os.path.lexists(self.folder / name) for name in self.tracked)
         counts = (
-            (self.untracked, "not tracked by Git"),
+            (self.untracked, f"not tracked by Git: {self._named()}"),
             (self.ignored, "ignored by .gitignore"),
             (missing, "tracked by Git, but deleted or not checked out"),
         )
         return [f"{_files(count)} {why}" for count, why in counts if count]
+
+    def _named(self) -> str:
+        more = self.untracked - len(self.named)
+        # Names may hold anything, a terminal's control characters too.
+        names = [name if name.isprintable() else ascii(name)[1:-1] for name in self.named]
+        return ", ".join(names) + (f" and {more:,} more" if more > 0 else "")
 
 
 def open_repository(folder: Path) -> Repository:
@@ -150,6 +161,16 @@ def _count(path: Path, is_folder: bool) -> int:
         if count >= _MOST_COUNTED:
             break
     return count
+
+
+def _names(path: Path, name: str, is_folder: bool) -> Iterator[str]:
+    if not is_folder:
+        yield name
+        return
+    for folder, folders, files in os.walk(path):
+        folders.sort()
+        for file in sorted(files):
+            yield f"{name}/{(Path(folder) / file).relative_to(path).as_posix()}"
 
 
 def _files(count: int) -> str:
