@@ -143,6 +143,40 @@ def test_equal_paragraphs_are_copies_also_when_they_are_a_little_like_an_earlier
     assert sum(earlier in text for texts in found.values() for text in texts) == 1
 
 
+@pytest.mark.parametrize("dedup", ["exact", "paragraphs"])
+def test_a_paragraph_that_a_block_ends_in_has_no_copy_on_the_other_side(tmp_path, dedup):
+    shared = [paragraph(random.Random(n), 300) for n in range(40)]
+    books = {
+        f"{name}.txt": [part for n in range(40) for part in (shared[n], *document(n + base, 1))]
+        for name, base in (("a", 0), ("b", 100), ("c", 200))
+    }
+    corpus = prepared(write(tmp_path / "docs", books), tmp_path / "corpus", data__dedup=dedup, data__validation=0.3)
+    found = sides(corpus)
+    whole = [" ".join(re.findall(r"\w+", text.lower())) for text in shared]
+    words = {side: [" ".join(re.findall(r"\w+", text.lower())) for text in texts] for side, texts in found.items()}
+    held = [text for text in whole if any(text in other for other in words["validation"])]
+    assert held and not any(text in other for text in held for other in words["train"])
+    assert not paragraphs_of(found["train"]) & paragraphs_of(found["validation"])
+
+
+def test_a_text_that_says_one_thing_often_is_not_taken_for_a_paragraph_that_says_it_once(tmp_path):
+    said = paragraph(random.Random(3), 80)
+    texts = {f"{n:02d}.txt": document(n) for n in range(30)}
+    texts["once.txt"] = [said, *document(100)]
+    texts["often.txt"] = ["\n".join([said.replace(" ", "\n", 20)] * 20)]
+    corpus = prepared(write(tmp_path / "docs", texts), tmp_path / "corpus")
+    assert sum(text.count(said[-50:]) for texts in sides(corpus).values() for text in texts) == 21
+
+
+def test_a_document_of_nothing_but_repeated_paragraphs_says_so_in_the_ledger(tmp_path):
+    texts = {f"{n:02d}.txt": document(n) for n in range(30)}
+    texts["z-quotes.txt"] = [document(n)[0] for n in range(5)]
+    corpus = prepared(write(tmp_path / "docs", texts), tmp_path / "corpus")
+    row = next(row for row in corpus.ledger() if row["path"].endswith("z-quotes.txt"))
+    assert row["tokens"] == 0 and "nothing but paragraphs that others have" in row["reason"]
+    assert corpus.manifest["documents"] == 30 and corpus.manifest["repeated"] == 1
+
+
 def test_code_keeps_its_repeated_paragraphs(tmp_path):
     licence = "\n".join(f"# {paragraph(random.Random(n), 12)}" for n in range(5))
     folder = tmp_path / "docs"

@@ -239,3 +239,36 @@ def test_a_file_that_changes_after_it_was_found_unchanged_is_read_the_next_time(
     reading = {"groundup": version("groundup"), **asdict(options)}
     before, after = (kept_files(tmp_path / place, reading) for place in ("corpus/texts", "texts"))
     assert before.keys() - after.keys() == {str(folder / "06.txt")}
+
+
+@pytest.mark.parametrize("damage", ["cut", "zeroed", "missing"])
+def test_damaged_texts_are_read_from_the_files_again(tmp_path, read_again, damage):
+    folder = write_folder(tmp_path / "docs")
+    first = contents(prepare(folder, tmp_path / "corpus"))
+    part = tmp_path / "corpus" / "texts" / "00000.docs"
+    half = part.stat().st_size // 2
+    if damage == "cut":
+        os.truncate(part, half)
+    elif damage == "zeroed":
+        part.write_bytes(part.read_bytes()[:half] + bytes(half))
+    else:
+        part.unlink()
+    read_again.clear()
+    assert contents(prepare(folder, tmp_path / "corpus")) == first
+    assert len(read_again) == (22 if damage == "missing" else len(read_again)) > 5
+
+
+def test_stopped_tries_do_not_pile_up(tmp_path):
+    folder = write_folder(tmp_path / "docs")
+
+    def stop_at(phase: str) -> None:
+        def listen(event: Event) -> None:
+            if isinstance(event, Phase) and event.name == phase:
+                raise Stopped("now")
+
+        with pytest.raises(Stopped):
+            prepare_corpus([folder], tmp_path / "corpus", Config(), keep_texts=True, listen=listen)
+
+    for _ in range(3):
+        stop_at("tokenizing")
+    assert len(list((tmp_path / ".corpus.preparing").glob("**/files.jsonl"))) <= 2

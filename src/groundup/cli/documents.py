@@ -103,14 +103,14 @@ def prepare(
     if origin is not None:
         found = find_origin(corpus, origin)
         print(as_json(dataclasses.asdict(found)) if json_ else describe_origin(found))
-    elif duplicates is not None:
+    if duplicates is not None:
         pairs = find_pairs(corpus, duplicates)
         print(as_json([dataclasses.asdict(pair) for pair in pairs]) if json_ else describe_pairs(pairs))
-    elif executor == "slurm":
+    if executor == "slurm":
         print(f"submitted; the corpus will be {out} when the jobs are done (squeue shows them)")
-    elif json_:
+    elif json_ and origin is duplicates is None:
         print(as_json({key: value for key, value in corpus.manifest.items() if key != "shards"}))
-    else:
+    elif report or (origin is duplicates is None and not json_):
         print(describe_ledger(corpus) if report else describe_corpus(corpus.manifest))
         print(f"corpus: {out}\nnext: groundup train {out}")
 

@@ -14,6 +14,7 @@ from groundup.errors import UserError
 
 ENOUGH_BANDS = 2  # of 14: shared by 71% of pairs with a Jaccard similarity of 0.8, 4% with 0.62
 CHAINS = 4  # times that a chain is divided: most need one, and a chain of thousands would need thousands
+MOST_LONGER = 1.5  # times the characters of the paragraph that stays
 EXACT, NEAR, PARAGRAPH, ACROSS = range(4)
 KINDS = ("exact", "near", "paragraph", "across the split")
 
@@ -61,11 +62,12 @@ def split(work: Work, parts: int) -> None:
     units = _Units(work, parts, cutting["size"] is not None)
     if cutting["size"] is not None:
         blocks = np.bincount(units.document)
-        notes.append(
-            f"few or uneven documents: {np.sum(blocks > 1)} of {cutting['documents']} were cut into"
-            f" {blocks[blocks > 1].sum()} blocks of about {cutting['size']:,} bytes at paragraph ends, and whole blocks"
-            " are held out for validation"
-        )
+        if np.any(blocks > 1):
+            notes.append(
+                f"few or uneven documents: {np.sum(blocks > 1)} of {cutting['documents']} were cut into"
+                f" {blocks[blocks > 1].sum()} blocks of about {cutting['size']:,} bytes at paragraph ends, and whole"
+                " blocks are held out for validation"
+            )
         if repeated := units.drop_repeated():
             notes.append(f"blocks that repeat others word for word were left out: {repeated:,} bytes")
     held_out = hold_out(units.digest, units.size, cutting["share"], work.settings["seed"])
@@ -95,9 +97,11 @@ def groups(work: Work, parts: int, kind: str) -> np.ndarray:
     for count, fact in zip(counts, _facts(work, parts, kind), strict=True):
         bands[at : at + count] = fact[kind]
         at += count
-    names = None
+    names, sizes = None, np.empty(0)
     if kind == "paragraphs":
-        names = np.concatenate([fact["names"] for fact in _facts(work, parts, "names")])
+        facts = list(_facts(work, parts, "names", "starts", "ends"))
+        names = np.concatenate([fact["names"] for fact in facts])
+        sizes = np.concatenate([fact["ends"] - fact["starts"] for fact in facts])
     if work.has(f"{kind}-groups"):  # found on a cluster
         first = work.load(f"{kind}-groups", 0)["first"]
     else:
@@ -105,18 +109,23 @@ def groups(work: Work, parts: int, kind: str) -> np.ndarray:
     if names is not None:
         rows = np.flatnonzero(first != np.arange(len(first)))
         for _ in range(CHAINS):
-            rows = _unlike(rows, first, bands, names)
+            rows = _unlike(rows, first, bands, names, sizes)
             first[rows] = rows[similar(bands[rows], names[rows])]
-        rows = _unlike(rows, first, bands, names)
+        rows = _unlike(rows, first, bands, names, sizes)
         _, at, inverse = np.unique(names[rows], return_index=True, return_inverse=True)
         first[rows] = rows[at[inverse]]  # in what is left of long chains, equal words alone count
     return first
 
 
-def _unlike(rows: np.ndarray, first: np.ndarray, bands: np.ndarray, names: np.ndarray) -> np.ndarray:
-    """Those of `rows` that have neither ENOUGH_BANDS nor all words of the `first` of their group."""
-    shared = np.sum((bands[rows] == bands[first[rows]]) & (bands[rows] != 0), 1)
-    return rows[(shared < ENOUGH_BANDS) & (names[rows] != names[first[rows]])]
+def _unlike(rows: np.ndarray, first: np.ndarray, bands: np.ndarray, names: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Those of `rows` that have neither all words of the `first` of their group, nor ENOUGH_BANDS and about its size:
+    sets of shingles do not tell how often a text says the same."""
+    like = first[rows]
+    shared = np.sum((bands[rows] == bands[like]) & (bands[rows] != 0), 1)
+    near = (
+        (shared >= ENOUGH_BANDS) & (sizes[rows] < MOST_LONGER * sizes[like]) & (sizes[like] < MOST_LONGER * sizes[rows])
+    )
+    return rows[~near & (names[rows] != names[like])]
 
 
 class _Units:
@@ -152,13 +161,15 @@ class _Units:
             setattr(self, name, getattr(self, name)[kept])
         return bytes_lost
 
-    def holding(self, document: np.ndarray, offset: np.ndarray) -> np.ndarray:
-        """The unit that holds each character `offset` of `document`, or -1."""
-        if not len(self.document):
-            return np.full(len(document), -1)
-        unit = np.searchsorted((self.document << 32) + self.start, (document << 32) + offset, side="right") - 1
-        inside = (self.document[unit] == document) & ((self.end[unit] < 0) | (offset < self.end[unit]))
-        return np.where((unit >= 0) & inside, unit, -1)
+    def touching(self, document: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The first unit that characters `start` to `end` of `document` lie in, and the one after the last; a block may
+        end inside of them, and the blocks they lie in may have been dropped."""
+        starts = (self.document << 32) + self.start
+        ends = (self.document << 32) + np.where(self.end < 0, (1 << 32) - 1, self.end)
+        return (
+            np.searchsorted(ends, (document << 32) + start, side="right"),
+            np.searchsorted(starts, (document << 32) + end, side="left"),
+        )
 
 
 def _paragraphs(
@@ -168,21 +179,22 @@ def _paragraphs(
     facts = list(_facts(work, parts, "owners", "starts", "ends", "names"))
     document = np.concatenate([fact["owners"] + units.base[part] for part, fact in enumerate(facts)])
     start, end, names = (np.concatenate([fact[key] for fact in facts]) for key in ("starts", "ends", "names"))
-    unit = units.holding(document, start.astype(np.int64))
+    unit, after = units.touching(document, start.astype(np.int64), end.astype(np.int64))
     if near := work.settings["data"]["dedup"] == "paragraphs":
         group = groups(work, parts, "paragraphs")
     else:
         group = np.unique(names, return_inverse=True)[1]
-    used = unit >= 0
-    out = np.zeros(len(unit), bool)
-    out[used] = held_out[unit[used]]
+    used = unit < after
+    held = np.concatenate([[0], np.cumsum(held_out)])
+    count = np.where(used, held[np.maximum(after, unit)] - held[unit], 0)
+    out, trained = count > 0, count < after - unit  # both, where a block that is held out ends inside
     # of each group, the copy that stays: the first that is held out, or else the first of all
     order = np.flatnonzero(used)
     order = order[np.lexsort((order, ~out[order], group[order]))]
     first = np.ones(len(order), bool)
     first[1:] = group[order][1:] != group[order][:-1]
     stays = order[np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))]
-    across = out[stays] & ~out[order]
+    across = out[stays] & ~first & trained[order]
     lost = across | (~first & ~out[order]) if near else across
     removed, kept = order[lost], stays[lost]
     kinds = np.where(across[lost], ACROSS, PARAGRAPH)
@@ -198,23 +210,21 @@ def _paragraphs(
         }
         for kind in (PARAGRAPH, ACROSS)
     }
-    rows = [
-        piece
-        for at in np.sort(removed)
-        for piece in _in_units(units, held_out, int(unit[at]), int(document[at]), int(start[at]), int(end[at]))
-    ]
-    return np.array(rows, np.int64).reshape(-1, 3), counts
+    rows = _pieces(units, held_out, np.stack([unit, after, start, end], 1)[np.sort(removed)])
+    return rows, counts
 
 
-def _in_units(
-    units: _Units, held_out: np.ndarray, unit: int, document: int, start: int, end: int
-) -> Iterator[tuple[int, int, int]]:
-    """A paragraph as pieces of the training units it lies in: a block may end inside it."""
-    while unit < len(units.document) and units.document[unit] == document and start < end:
-        last = end if units.end[unit] < 0 else min(end, int(units.end[unit]))
-        if not held_out[unit] and max(start, units.start[unit]) < last:
-            yield unit, max(start, int(units.start[unit])), last
-        start, unit = last, unit + 1
+def _pieces(units: _Units, held_out: np.ndarray, spans: np.ndarray) -> np.ndarray:
+    """(R, 3) unit, start and end of `spans`, (N, 4) first unit, the one after the last, start and end, in the training
+    units that they lie in: mostly one."""
+    spans = np.repeat(spans, spans[:, 1] - spans[:, 0], axis=0)
+    new = np.ones(len(spans), bool)
+    new[1:] = np.any(spans[1:] != spans[:-1], 1)
+    number = np.arange(len(spans))
+    unit = spans[:, 0] + number - np.maximum.accumulate(np.where(new, number, 0))
+    start = np.maximum(spans[:, 2], units.start[unit])
+    end = np.where(units.end[unit] < 0, spans[:, 3], np.minimum(spans[:, 3], units.end[unit]))
+    return np.stack([unit, start, end], 1)[~held_out[unit] & (start < end)]
 
 
 def _facts(work: Work, parts: int, *names: str) -> Iterator[dict[str, np.ndarray]]:

@@ -34,11 +34,11 @@ def write_ledger(work: Work, parts: int, out: Path) -> Totals:
     """Write ledger.jsonl, documents.jsonl and duplicates.jsonl into `out`."""
     totals = Totals()
     pairs = np.concatenate([work.load("pairs", 0)["pairs"], work.load("pairs", 1)["pairs"]])
-    named: dict[int, str] = dict.fromkeys(pairs[:, [1, 4]].reshape(-1).tolist(), "")
+    named: dict[int, str] = dict.fromkeys(np.unique(pairs[:, [1, 4]]).tolist(), "")
     gone = dict(pairs[pairs[:, 0] <= NEAR][:, [1, 0]].tolist())
-    shortened: Counter[int] = Counter()
-    for _, document, start, end, *_ in pairs[pairs[:, 0] > NEAR].tolist():
-        shortened[document] += end - start
+    _, document, start, end, *_ = pairs[pairs[:, 0] > NEAR].T
+    which, at = np.unique(document, return_inverse=True)
+    shortened = dict(zip(which.tolist(), np.bincount(at, end - start).astype(int).tolist(), strict=True))
     base = 0
     file = _File()
     with (
@@ -62,10 +62,12 @@ def write_ledger(work: Work, parts: int, out: Path) -> Totals:
                 document = base + number
                 if document in named:
                     named[document] = header["source"]
-                became = {EXACT: "duplicates", NEAR: "near_duplicates"}.get(gone.get(document, -1), "kept")
-                totals.documents[became] += 1
                 rows = units.get(number, [])
-                file.add(header, became, rows, shortened[document])
+                became = {EXACT: "duplicates", NEAR: "near_duplicates"}.get(gone.get(document, -1), "kept")
+                if became == "kept" and not rows:
+                    became = "repeated"
+                totals.documents[became] += 1
+                file.add(header, became, rows, shortened.get(document, 0))
                 for row in rows:
                     documents.write(json.dumps(row, ensure_ascii=False) + "\n")
                     totals.tokens[f"{row['split']}_tokens"] += row["tokens"]
@@ -74,11 +76,12 @@ def write_ledger(work: Work, parts: int, out: Path) -> Totals:
                 number += 1
             base += number
     with (out / "duplicates.jsonl").open("w", encoding="utf-8") as lines:
-        for kind, removed, start, end, kept, kept_start, kept_end in pairs.tolist():
-            pair: dict[str, Any] = {"kind": KINDS[kind], "removed": named[removed], "kept": named[kept]}
+        for pair in pairs:
+            kind, removed, start, end, kept, kept_start, kept_end = pair.tolist()
+            row: dict[str, Any] = {"kind": KINDS[kind], "removed": named[removed], "kept": named[kept]}
             if kind > NEAR:
-                pair |= {"removed_at": [start, end], "kept_at": [kept_start, kept_end]}
-            lines.write(json.dumps(pair, ensure_ascii=False) + "\n")
+                row |= {"removed_at": [start, end], "kept_at": [kept_start, kept_end]}
+            lines.write(json.dumps(row, ensure_ascii=False) + "\n")
     return totals
 
 
@@ -104,10 +107,18 @@ class _File:
         row = dict(record)
         if not self.quality:
             return row
+        notes = [row["reason"]]
         again = self.counts["duplicates"]
         if again:
-            note = f"{again} of {row['documents']} documents repeat earlier ones and were left out"
-            row["reason"] = "; ".join(filter(None, [row["reason"], note]))
+            notes.append(f"{again} of {row['documents']} documents repeat earlier ones and were left out")
+        for became, why in (
+            ("near_duplicates", "are nearly the same as earlier ones"),
+            ("repeated", "hold nothing but paragraphs that others have"),
+            ("filtered", "break the rules of data.filter"),
+        ):
+            if count := self.counts[became]:
+                notes.append(f"{count} of {row['documents']} documents {why} and were left out")
+        row["reason"] = "; ".join(filter(None, notes))
         weight = sum(size for _, size in self.quality)
         return row | {
             "tokens": self.counts["tokens"],

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import closing
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 from groundup.config import Config
@@ -24,6 +24,7 @@ from groundup.corpus.ledger import write_ledger
 from groundup.corpus.reading import read_texts
 from groundup.corpus.settings import reading_options
 from groundup.corpus.shards import merge_shards
+from groundup.corpus.store import journaled
 from groundup.corpus.tokenizer import Tokenizer
 from groundup.corpus.vocabulary import learn_tokenizer
 from groundup.corpus.work import Crew, Stage, Work, await_each
@@ -151,7 +152,9 @@ def finish(work: Work, parts: int) -> None:
         "documents": totals.documents["kept"],
         "duplicates": totals.documents["duplicates"],
         "near_duplicates": totals.documents["near_duplicates"],
+        "repeated": totals.documents["repeated"],
         "filtered": totals.documents["filtered"],
+        "blank": totals.documents["blank"],
         "repeated_paragraphs": noted["paragraph"],
         "paragraphs_across_the_split": noted["across the split"],
         "cleaned": totals.cleaned,
@@ -186,6 +189,10 @@ def _earlier_texts(place: Path, out: Path) -> list[Path]:
     for path in place.iterdir():
         if path != earlier and not path.name.startswith(".lock"):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
+    tries = sorted(earlier.iterdir())
+    for older, newer in pairwise(tries):
+        if journaled(older) <= journaled(newer):  # it copied all of them
+            shutil.rmtree(older)
     return [out / "texts", *sorted(earlier.iterdir())]
 
 

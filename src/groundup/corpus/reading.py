@@ -59,7 +59,7 @@ def read_texts(
     writer, journal = PartWriter(folder), Journal(folder / "files.jsonl")
     journal.append({"reading": reading})
     waiting: deque[tuple[Path | Piece, str, tuple[int, ...] | None]] = deque()
-    start = writer.tell()
+    start = writer.tell()  # of what the file that is being read gave
     done = texts = 0
 
     def write(header: Mapping[str, Any], text: bytes = b"") -> None:
@@ -69,27 +69,28 @@ def read_texts(
             complete(part)
 
     def count(record: Mapping[str, Any]) -> None:
-        nonlocal done
         totals[record["status"]] += 1
         if record["status"] == "failed":
             listen(Notice(f"{record['path']}: {record['reason']}", "warning"))
-        done += "!/" not in record["path"]  # members of archives are no files of their own
         listen(Progress(min(done, total), record["path"]))
+
+    def begin_next() -> None:
+        nonlocal done, start
+        done, start, writer.checksum = done + 1, writer.tell(), 0
 
     def finish(path: Path | Piece, stat: tuple[int, ...] | None, digest: str | None) -> None:
         writer.flush()
         if stat is not None and stat == _stat(path) and (digest := digest or _digest(path)):
             ranges = _ranges(folder, start, writer.tell())
-            journal.append(
-                {"path": show(str(path)), "stat": stat, "read_at": time.time_ns(), "digest": digest, "ranges": ranges}
-            )
+            row = {"path": show(str(path)), "stat": stat, "read_at": time.time_ns(), "digest": digest}
+            journal.append({**row, "ranges": ranges, "checksum": writer.checksum})
 
     def found() -> Iterator[Path | Piece | Server | FileRecord | _Same]:
         for item in in_pieces(find_files(paths)):
             if isinstance(item, Path | Piece):
                 name = show(str(item))
                 stat, kept = _stat(item), before.get(name)
-                if kept and stat and _unchanged(item, stat, kept):
+                if kept and stat and _unchanged(item, stat, kept) and kept.intact():
                     yield _Same(item, stat, kept)
                     continue
                 waiting.append((item, name, stat))
@@ -106,7 +107,7 @@ def read_texts(
                     if "record" in header:
                         count(header["record"])
                 finish(item.path, item.stat, item.kept.digest)
-                start = writer.tell()
+                begin_next()
                 continue
             text = item.text.encode() if isinstance(item, Document) else b""
             write(header_of(item, text), text)
@@ -118,7 +119,7 @@ def read_texts(
             if waiting and item.path == waiting[0][1]:
                 path, _, stat = waiting.popleft()
                 finish(path, stat if item.status != "failed" else None, None)
-            start = writer.tell()
+            begin_next()
     writer.close()
     journal.close()
     if not texts:

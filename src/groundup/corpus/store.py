@@ -2,6 +2,7 @@
 came from, so that a later preparation reads only the files that changed."""
 
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from groundup.runs import read_journal
 PART_BYTES = 4 << 20  # of text: a second of work for one core, so that all cores end at nearly the same time
 
 Header = dict[str, Any]
+
+_CHUNK = 1 << 20
 
 
 def part_path(folder: Path, number: int) -> Path:
@@ -58,6 +61,8 @@ class PartWriter:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.part_bytes = folder, part_bytes
         self.part = first
+        self.checksum = 0
+        """CRC-32 of what was written since it was last set to 0."""
         self._file = part_path(folder, first).open("wb")
 
     def write(self, header: Mapping[str, Any], text: bytes = b"") -> int | None:
@@ -67,8 +72,9 @@ class PartWriter:
             self._file.close()
             complete, self.part = self.part, self.part + 1
             self._file = part_path(self.folder, self.part).open("wb")
-        self._file.write(json.dumps(header).encode() + b"\n")
-        self._file.write(text)
+        for data in (json.dumps(header).encode() + b"\n", text):
+            self._file.write(data)
+            self.checksum = zlib.crc32(data, self.checksum)
         return complete
 
     def tell(self) -> tuple[int, int]:
@@ -96,6 +102,21 @@ class Kept:
     digest: str
     ranges: tuple[tuple[int, int, int], ...]
     """(part, start, end) in bytes."""
+    checksum: int
+    """CRC-32 of the bytes in those ranges."""
+
+    def intact(self) -> bool:
+        """Whether they are still there: after a power cut or a full disk they need not be."""
+        found = 0
+        try:
+            for part, start, end in self.ranges:
+                with part_path(self.folder, part).open("rb") as file:
+                    file.seek(start)
+                    for at in range(start, end, _CHUNK):
+                        found = zlib.crc32(file.read(min(_CHUNK, end - at)), found)
+        except OSError:
+            return False
+        return found == self.checksum
 
     def items(self) -> Iterator[tuple[Header, bytes]]:
         """Its documents and ledger rows."""
@@ -113,7 +134,17 @@ def kept_files(folder: Path, reading: Mapping[str, Any]) -> dict[str, Kept]:
         return {}
     return {
         row["path"]: Kept(
-            folder, tuple(row["stat"]), row["read_at"], row["digest"], tuple(tuple(part) for part in row["ranges"])
+            folder,
+            tuple(row["stat"]),
+            row["read_at"],
+            row["digest"],
+            tuple(tuple(part) for part in row["ranges"]),
+            row["checksum"],
         )
         for row in rows
     }
+
+
+def journaled(folder: Path) -> set[tuple[str, str]]:
+    """(path, digest) of the files whose texts are complete in `folder`."""
+    return {(row["path"], row["digest"]) for row in read_journal(folder / "files.jsonl") if "path" in row}

@@ -39,7 +39,9 @@ def describe_ledger(corpus: Corpus) -> str:
     types: defaultdict[str, Counter[str]] = defaultdict(Counter)
     worst = _Worst()
     for row in corpus.ledger():
-        count = types[row["media_type"] or "unknown"]
+        # source code by its language; other types by what read them, which is shorter to say
+        kind = row["media_type"] if row["reader"] == "code" else row["reader"]
+        count = types[kind or row["media_type"] or "not opened"]
         count[row["status"]] += 1
         for key in ("bytes", "pages", "documents", "characters", "tokens", "seconds"):
             count[key] += row.get(key, 0)
@@ -135,7 +137,7 @@ class _Worst:
 
 
 _OFFENDERS: dict[str, Callable[[Row], float]] = {
-    "not read, by size in MB": lambda row: row["bytes"] / 1e6 if row["status"] == "failed" else 0,
+    "not read, by size in kB": lambda row: row["bytes"] / 1e3 if row["status"] != "read" else 0,
     "slowest, in seconds": lambda row: row["seconds"] if row["seconds"] > 1 else 0,
     "most copies, in documents": lambda row: row.get("duplicates", 0) + row.get("near_duplicates", 0),
     "most repeated text, in thousands of characters": lambda row: row.get("repeated_characters", 0) / 1e3,
@@ -148,5 +150,5 @@ _OFFENDERS: dict[str, Callable[[Row], float]] = {
 def _table(*names: str) -> Table:
     table = Table(*names, box=None, pad_edge=False, header_style="bold")
     for column in table.columns[1:]:
-        column.justify = "right"
+        column.justify = "left" if column.header == "why" else "right"
     return table

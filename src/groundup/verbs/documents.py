@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from groundup.config import load_config
+from groundup.config import Config, load_config
 from groundup.corpus import Corpus, is_corpus, prepare_corpus, read_clean
 from groundup.documents import Document, FileRecord, check_servers
 from groundup.errors import Stopped, UserError
-from groundup.events import Listener, nobody
+from groundup.events import Listener, Notice, nobody
 from groundup.runs import stop_on_signals
 from groundup.verbs.request import PathLike, Paths, as_inputs
 
@@ -54,6 +54,10 @@ def prepare(
             raise UserError("is not a corpus", where=out, fix="give the documents that it is to be made of")
         return Corpus(out)
     check_servers(given, resolved.data.query)
+    if out.resolve() == Path.cwd():
+        raise UserError("is the current folder", where=out, fix="give the corpus a folder of its own")
+    if is_corpus(out):
+        _warn_of_changes(Corpus(out), resolved, listen)
     if is_corpus(out) and (out.parent / "run.json").is_file():
         raise UserError(
             "belongs to a run, which would lose the text it learned from", where=out, fix="give another --out"
@@ -85,6 +89,15 @@ def prepare(
         raise UserError(
             f"cannot be written: {error} ({free:,} bytes free)", where=out, fix="give another --out"
         ) from None
+
+
+def _warn_of_changes(corpus: Corpus, config: Config, listen: Listener) -> None:
+    """Say which settings the corpus that is brought up to date was made with, where they are others now."""
+    now = config.values()
+    for key, value in corpus.manifest["settings"].items():
+        value = tuple(value) if isinstance(value, list) else value
+        if key in now and now[key] != value:
+            listen(Notice(f"{key} is {now[key]!r}; the corpus was made with {value!r}", "warning"))
 
 
 def _cluster() -> Callable[..., Corpus]:
