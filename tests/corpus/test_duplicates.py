@@ -161,7 +161,7 @@ def test_a_paragraph_that_a_block_ends_in_has_no_copy_on_the_other_side(tmp_path
 
 
 def test_a_text_that_says_one_thing_often_is_not_taken_for_a_paragraph_that_says_it_once(tmp_path):
-    said = paragraph(random.Random(3), 80)
+    said = paragraph(random.Random(1003), 80)
     texts = {f"{n:02d}.txt": document(n) for n in range(30)}
     texts["once.txt"] = [said, *document(100)]
     texts["often.txt"] = ["\n".join([textwrap.fill(said, 80)] * 20)]
