@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from groundup.config import load_config
-from groundup.corpus import spread, stages
-from groundup.corpus.minhash import BANDS
-from groundup.corpus.store import PartWriter
+from groundup.corpus.copies.minhash import BANDS
+from groundup.corpus.preparation import spread, stages
+from groundup.corpus.preparation.store import PartWriter
+from groundup.corpus.preparation.work import Work
 from groundup.corpus.tokenizer import Tokenizer
-from groundup.corpus.work import Work
 
 LIBRARY = Path(__file__).parents[1] / "examples" / "library"
 DOCUMENT = 4400  # bytes: FineWeb-Edu's mean, about 1,000 tokens
@@ -96,8 +96,9 @@ def write_facts(work: Work, documents: int, near: bool) -> None:
 def measure(work: Work, stage: str, part: int = 0) -> tuple[float, float, int]:
     """Seconds of wall clock and of processors, and bytes of memory at most, of a stage in a process of its own."""
     code = (
-        "import resource, sys, time; from pathlib import Path; from groundup.corpus.spread import ALL_STAGES as S;"
-        "from groundup.corpus.work import Work;"
+        "import resource, sys, time; from pathlib import Path;"
+        "from groundup.corpus.preparation.spread import ALL_STAGES as S;"
+        "from groundup.corpus.preparation.work import Work;"
         "base = resource.getrusage(resource.RUSAGE_SELF); began = time.monotonic();"
         "S[sys.argv[2]](Work(Path(sys.argv[1])), int(sys.argv[3])); wall = time.monotonic() - began;"
         "mine, read = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN));"

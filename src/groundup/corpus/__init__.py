@@ -6,8 +6,8 @@
 from groundup.corpus.batches import IGNORE, Batches
 from groundup.corpus.corpus import SCORED_TOKENS, Corpus, is_corpus
 from groundup.corpus.origin import Origin, Pair, find_origin, find_pairs
-from groundup.corpus.prepare import prepare_corpus
-from groundup.corpus.settings import read_clean
+from groundup.corpus.preparation.prepare import prepare_corpus
+from groundup.corpus.preparation.settings import read_clean
 from groundup.corpus.tokenizer import END_OF_TEXT, Tokenizer
 
 __all__ = [

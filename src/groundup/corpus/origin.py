@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from groundup.corpus.cleaning import clean_document
+from groundup.corpus.copies.minhash import jaccard
 from groundup.corpus.corpus import Corpus
-from groundup.corpus.minhash import jaccard
-from groundup.corpus.store import document_of, read_headers
+from groundup.corpus.preparation.store import document_of, read_headers
+from groundup.corpus.texts.cleaning import clean_document
 from groundup.errors import UserError
 from groundup.runs import read_journal
 

@@ -10,7 +10,7 @@ class Document:
 
     text: str
     """Newlines are "\\n"; no lone surrogates, no NUL. Nothing else is tidied here: character forms, controls
-    and page furniture are the work of `groundup.corpus.cleaning`, each part of which can be switched off."""
+    and page furniture are the work of `groundup.corpus.texts.cleaning`, each part of which can be switched off."""
     source: str
     """The path as the user gave it, joined; archive member "a.zip!/b.txt"; record "rows.jsonl#12" (line or
     row, from 1); part of a big file "big.txt#part-2". Bytes that cannot be printed are escaped as in

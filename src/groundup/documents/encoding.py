@@ -24,9 +24,10 @@ _LEGACY = (
     *("cp932", "euc_jis_2004", "gb18030", "big5hkscs", "cp949"),
 )
 _GUESSED_BYTES = 10_000
+_WESTERN = 0.03  # by far the most frequent
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _ODD = re.compile(
-    "[\x80-\x9f\ue000-\uf8ff\ufffd]"  # nobody's characters
+    "[\x80-\x9f\ue000-\uf8ff\ufffd¤]|[¼½¾](?=[^\\W\\d_])"  # hardly anybody's characters
     "|(?<=[A-Za-z\xc0-\u024f])(?=[^\\W\\d_A-Za-z\xc0-\u024f])|(?<=[^\\W\\d_A-Za-z\xc0-\u024f])(?=[A-Za-z\xc0-\u024f])"
     "|(?<=[^\\W\\d_])[^\\w\\s\x00-\x7f’‐-—·\xad]+(?=[^\\W\\d_])"  # a symbol in a word
 )
@@ -38,8 +39,8 @@ def find_encoding(head: bytes) -> tuple[str, int] | None:
     """The codec of a text that begins with `head`, and the length of its byte order mark; None for binary
     data.
 
-    In this order: byte order mark, UTF-16 by where its zeros are, the escapes of ISO-2022-JP, strict UTF-8, a guess. UTF-8
-    that is damaged in places is still UTF-8. Latin-1 is read as its superset, Windows-1252."""
+    In this order: byte order mark, UTF-16 by where its zeros are, the escapes of ISO-2022-JP, strict UTF-8, a guess.
+    UTF-8 that is damaged in places is still UTF-8. Latin-1 is read as its superset, Windows-1252."""
     for mark, codec in _BOMS:
         if head.startswith(mark):
             return codec, len(mark)
@@ -60,7 +61,8 @@ def find_encoding(head: bytes) -> tuple[str, int] | None:
         return "utf-8", 0  # damaged here and there, but other encodings hardly ever make valid sequences
     if all(byte in _WINDOWS_MARKS for byte in window if byte > 127):
         return "cp1252", 0  # English with typographic marks, which statistics take for Hebrew
-    return _guess(window[:_GUESSED_BYTES]), 0
+    lines = b"\n".join(line for line in window.splitlines() if not line.isascii())
+    return _guess(lines[:_GUESSED_BYTES]), 0
 
 
 def _guess(data: bytes) -> str:
@@ -79,8 +81,12 @@ def _guess(data: bytes) -> str:
         # Incremental, as the last character may be cut.
         text = codecs.getincrementaldecoder(codec)("replace").decode(data)
         odd = _oddities(text) / max(1, sum(map(len, _NOT_ASCII.findall(text)))) - guess["confidence"]
+        odd -= _WESTERN if codec == "cp1252" else 0
         if odd < least:
             best, least = codec, odd
+    # Eight characters of Latin-9 are others, œ for ½, € for ¤: it is taken where they make words.
+    if best == "iso8859-15" and _oddities(data.decode("cp1252", "replace")) <= _oddities(data.decode(best)):
+        return "cp1252"
     return best
 
 

@@ -102,7 +102,7 @@ def _warn_of_changes(corpus: Corpus, config: Config, listen: Listener) -> None:
 
 def _cluster() -> Callable[..., Corpus]:
     try:
-        from groundup.corpus.cluster import prepare_on_cluster
+        from groundup.corpus.preparation.cluster import prepare_on_cluster
     except ModuleNotFoundError as error:
         raise UserError(
             f"needs the package {error.name}", where="--executor", fix="pip install 'groundup[cluster]'"

@@ -77,12 +77,27 @@ def no_field(missing: Iterable[str], there: Iterable[str], tried: str) -> Unread
 
 
 def text_of(value: Any) -> str:
-    """The text in a JSON value: its text field, or all its strings, one a line."""
+    """The text in a JSON value: its text field, or all it holds as "name: value" lines.
+
+    Nested names are joined by dots ("address.city"), values of a list each have a line, and a list of texts alone gives
+    them without a name. Blank texts, null and empty lists have no line."""
     if isinstance(value, dict):
         for name in TEXT_FIELDS:
             if isinstance(text := value.get(name), str) and text.strip():
                 return plain(text)
-    return plain("\n".join(leaf for leaf in _leaves(value) if leaf.strip()))
+        return plain("\n".join(_lines(value, "")))
+    return plain("\n".join(_lines(value, "") if isinstance(value, list) else [_shown(value)]))
+
+
+def _lines(value: Any, name: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _lines(item, f"{name}.{key}" if name else key)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _lines(item, name)
+    elif (text := _shown(value)).strip():
+        yield f"{name}: {text}" if name else text
 
 
 def documents(records: Iterable[tuple[int, Any]], reading: Reading, name: str = "") -> Generator[Document, None, int]:

@@ -1,7 +1,7 @@
 """Records: CSV and TSV, JSON, JSON lines and Jupyter notebooks.
 
 A record with a field called text, content, body, ... (TEXT_FIELDS, in that order) gives that field; other
-JSON records give all their strings, one a line. A table with such a column gives one document a row; other
+JSON records give "name: value" lines. A table with such a column gives one document a row; other
 tables give one document, with each row as "name: value" lines and a blank line between rows. `options.text`
 names another field, or a template of several."""
 

@@ -353,8 +353,8 @@ def test_what_the_user_asked_of_the_tokenizer_holds_on_small_texts(tmp_path):
 def test_the_tokenizer_learns_from_every_text_of_a_large_corpus(tmp_path, monkeypatch):
     # stands for a corpus of a few texts far larger than the sample: one whole text would be more than all of it
     for module in ("stages", "vocabulary"):
-        monkeypatch.setattr(f"groundup.corpus.{module}.SAMPLE_BYTES", 60_000)
-    monkeypatch.setattr("groundup.corpus.stages.SAMPLE_PIECE", 2_000)
+        monkeypatch.setattr(f"groundup.corpus.preparation.{module}.SAMPLE_BYTES", 60_000)
+    monkeypatch.setattr("groundup.corpus.preparation.stages.SAMPLE_PIECE", 2_000)
     for number, word in enumerate(("alphabetical ", "bumblebee ", "cryptography ")):
         lines = [f"{word}{n} " * 8 + "\n" for n in range(2500)]
         (tmp_path / f"{number}.txt").write_text("".join(lines))

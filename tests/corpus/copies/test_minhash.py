@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from groundup.corpus import minhash
-from groundup.corpus.minhash import BANDS, PARAGRAPH, ROWS, SHINGLE, jaccard, similar, sketch
-from groundup.corpus.paragraphs import find_paragraphs, find_words
+from groundup.corpus.copies import minhash
+from groundup.corpus.copies.minhash import BANDS, PARAGRAPH, ROWS, SHINGLE, jaccard, similar, sketch
+from groundup.corpus.copies.paragraphs import find_paragraphs, find_words
 
 ALPHABET = (
     "aAbBzéÉßſKåА1٣²_-.,!?'’“”… \t\n\r\u00a0\u2028日本語ひカｶไทย한국हिन्दीשלום\U00020000\U0001f600\U0001d400\u200d\ufeff"

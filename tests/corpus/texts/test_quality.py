@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from groundup.corpus.quality import failed_rules, measure_quality, score_quality
+from groundup.corpus.texts.quality import failed_rules, measure_quality, score_quality
 
 PROSE = """The old house at the end of the street had been empty for as long as anybody could remember.
 Its windows were dark, and the garden, which must once have been lovely, was full of nettles.

@@ -17,17 +17,17 @@ from pathlib import Path
 
 from groundup.config import Config
 from groundup.cores import usable_cores
-from groundup.corpus import stages
 from groundup.corpus.corpus import CORPUS_VERSION, Corpus, file_sha256
-from groundup.corpus.decide import drop_duplicates, split
-from groundup.corpus.ledger import write_ledger
-from groundup.corpus.reading import read_texts
-from groundup.corpus.settings import reading_options
+from groundup.corpus.preparation import stages
+from groundup.corpus.preparation.decide import drop_duplicates, split
+from groundup.corpus.preparation.ledger import write_ledger
+from groundup.corpus.preparation.reading import read_texts
+from groundup.corpus.preparation.settings import reading_options
+from groundup.corpus.preparation.store import journaled
+from groundup.corpus.preparation.vocabulary import learn_tokenizer
+from groundup.corpus.preparation.work import Crew, Stage, Work, await_each
 from groundup.corpus.shards import merge_shards
-from groundup.corpus.store import journaled
 from groundup.corpus.tokenizer import Tokenizer
-from groundup.corpus.vocabulary import learn_tokenizer
-from groundup.corpus.work import Crew, Stage, Work, await_each
 from groundup.documents import Server
 from groundup.errors import UserError
 from groundup.events import Listener, Notice, Phase, Progress, nobody

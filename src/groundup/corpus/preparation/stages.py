@@ -10,16 +10,16 @@ from functools import partial
 
 import numpy as np
 
-from groundup.corpus.cleaning import clean_document, is_code
-from groundup.corpus.language import find_language
-from groundup.corpus.minhash import sketch
-from groundup.corpus.quality import failed_rules, measure_quality, score_quality
+from groundup.corpus.copies.minhash import sketch
+from groundup.corpus.preparation.split import cut as cut_text
+from groundup.corpus.preparation.split import digest
+from groundup.corpus.preparation.store import Header, PartWriter, document_of, header_of, read_headers, read_items
+from groundup.corpus.preparation.work import Stage, Work
 from groundup.corpus.shards import ShardWriter
-from groundup.corpus.split import cut as cut_text
-from groundup.corpus.split import digest
-from groundup.corpus.store import Header, PartWriter, document_of, header_of, read_headers, read_items
+from groundup.corpus.texts.cleaning import clean_document, is_code
+from groundup.corpus.texts.language import find_language
+from groundup.corpus.texts.quality import failed_rules, measure_quality, score_quality
 from groundup.corpus.tokenizer import SAMPLE_BYTES
-from groundup.corpus.work import Stage, Work
 
 SAMPLE_PIECE = 20_000  # characters; small beside SAMPLE_BYTES, so that the sample has nearly the size asked for
 _AT_ONCE = 2_000_000  # characters handed on in one call: enough for vectors and threads, little memory

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from groundup.corpus.decide import drop_duplicates, split
-from groundup.corpus.minhash import BANDS, join
-from groundup.corpus.prepare import finish, publish
-from groundup.corpus.settings import reading_options
-from groundup.corpus.stages import STAGES
-from groundup.corpus.store import PartWriter, header_of
-from groundup.corpus.vocabulary import learn_tokenizer
-from groundup.corpus.work import Work
+from groundup.corpus.copies.minhash import BANDS, join
+from groundup.corpus.preparation.decide import drop_duplicates, split
+from groundup.corpus.preparation.prepare import finish, publish
+from groundup.corpus.preparation.settings import reading_options
+from groundup.corpus.preparation.stages import STAGES
+from groundup.corpus.preparation.store import PartWriter, header_of
+from groundup.corpus.preparation.vocabulary import learn_tokenizer
+from groundup.corpus.preparation.work import Work
 from groundup.documents import Document, FileRecord, Limits, find_files
 from groundup.documents.pieces import Piece, in_pieces
 from groundup.documents.read import read_found

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from groundup.corpus.boilerplate import drop_boilerplate
-from groundup.corpus.masking import mask_emails, mask_keys, mask_phones
+from groundup.corpus.texts.boilerplate import drop_boilerplate
+from groundup.corpus.texts.masking import mask_emails, mask_keys, mask_phones
 from groundup.documents.document import Document
 
 _PROSE = {"text/x-rst", "text/x-tex", "text/x-sbv", "text/x-ssa"}  # markup and subtitles

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from groundup.config import Config
-from groundup.corpus.cleaning import clean_document
+from groundup.corpus.texts.cleaning import clean_document
 from groundup.documents import Document, FileRecord, Options, Server, read_documents
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from groundup.corpus.language import find_language, model_path
+from groundup.corpus.texts.language import find_language, model_path
 
 SENTENCES = {
     "en": "The quick brown fox jumps over the lazy dog near the river.",
@@ -70,7 +70,7 @@ def forbid(event, arguments):
         raise RuntimeError(event)
 
 sys.addaudithook(forbid)
-from groundup.corpus.language import find_language
+from groundup.corpus.texts.language import find_language
 assert find_language("Der schnelle braune Fuchs springt über den Hund.", "text/plain") == "de"
 import socket
 try:

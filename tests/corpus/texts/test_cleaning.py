@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundup.corpus.cleaning import clean_document, is_code
+from groundup.corpus.texts.cleaning import clean_document, is_code
 from groundup.documents import Document
 
 ALL = ("mojibake", "nfc", "controls", "boilerplate", "blank_lines")

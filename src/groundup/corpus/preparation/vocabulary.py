@@ -3,9 +3,9 @@
 import json
 from collections.abc import Callable, Iterator
 
-from groundup.corpus.split import ENOUGH_HELD_OUT
+from groundup.corpus.preparation.split import ENOUGH_HELD_OUT
+from groundup.corpus.preparation.work import Work
 from groundup.corpus.tokenizer import SAMPLE_BYTES, Tokenizer, vocabulary_rule
-from groundup.corpus.work import Work
 from groundup.errors import UserError
 from groundup.events import Listener, Phase, Progress
 from groundup.runs import write_atomic

@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 
-from groundup.corpus.paragraphs import PARAGRAPH, find_paragraphs, find_words, mix, name_characters, name_ranges
+from groundup.corpus.copies.paragraphs import PARAGRAPH, find_paragraphs, find_words, mix, name_characters, name_ranges
 
 __all__ = ["BANDS", "PARAGRAPH", "ROWS", "SHINGLE", "Sketches", "jaccard", "similar", "sketch"]
 

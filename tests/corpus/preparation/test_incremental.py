@@ -17,10 +17,10 @@ import pytest
 
 from groundup.config import Config, load_config
 from groundup.corpus import Corpus, prepare_corpus
-from groundup.corpus import reading as reading_module
-from groundup.corpus.reading import read_texts
-from groundup.corpus.settings import reading_options
-from groundup.corpus.store import kept_files
+from groundup.corpus.preparation import reading as reading_module
+from groundup.corpus.preparation.reading import read_texts
+from groundup.corpus.preparation.settings import reading_options
+from groundup.corpus.preparation.store import kept_files
 from groundup.documents.read import read_found
 from groundup.errors import Stopped, UserError
 from groundup.events import Event, Phase, Progress, nobody

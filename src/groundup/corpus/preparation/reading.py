@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from groundup.cores import usable_cores
-from groundup.corpus.store import Kept, PartWriter, header_of, kept_files, part_path, read_headers
+from groundup.corpus.preparation.store import Kept, PartWriter, header_of, kept_files, part_path, read_headers
 from groundup.documents import Document, FileRecord, Limits, Options, Server, find_files
 from groundup.documents.files import show
 from groundup.documents.pieces import Piece, in_pieces

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from groundup.corpus.decide import EXACT, KINDS, NEAR
-from groundup.corpus.store import read_headers
-from groundup.corpus.work import Work
+from groundup.corpus.preparation.decide import EXACT, KINDS, NEAR
+from groundup.corpus.preparation.store import read_headers
+from groundup.corpus.preparation.work import Work
 
 
 @dataclass

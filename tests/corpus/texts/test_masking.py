@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from groundup.corpus.masking import mask_emails, mask_keys, mask_phones
+from groundup.corpus.texts.masking import mask_emails, mask_keys, mask_phones
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV"
 # Put together here, so that no scanner takes this file for a leak.

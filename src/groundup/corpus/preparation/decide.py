@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from groundup.corpus.minhash import BANDS, similar
-from groundup.corpus.split import cutting_size, hold_out, planned_share
-from groundup.corpus.work import Work
+from groundup.corpus.copies.minhash import BANDS, similar
+from groundup.corpus.preparation.split import cutting_size, hold_out, planned_share
+from groundup.corpus.preparation.work import Work
 from groundup.errors import UserError
 
 ENOUGH_BANDS = 2  # of 14: shared by 71% of pairs with a Jaccard similarity of 0.8, 4% with 0.62

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from groundup.corpus.cleaning import is_code
+from groundup.corpus.texts.cleaning import is_code
 from groundup.errors import UserError
 
 _PLACES, _PLACE = 3, 100  # characters; 0.1 ms, most of it to fetch the model's rows from memory

@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 
 from groundup.config import Config
-from groundup.corpus.store import part_path
+from groundup.corpus.preparation.store import part_path
 from groundup.corpus.tokenizer import Tokenizer
 from groundup.errors import UserError
 from groundup.runs import read_json, write_atomic
@@ -103,7 +103,7 @@ class Crew:
         self._closed = False
 
     def submit(self, stage: Stage, part: int) -> Future[None]:
-        """Run `stage`, one of groundup.corpus.stages, on a part."""
+        """Run `stage`, one of groundup.corpus.preparation.stages, on a part."""
         return self._threads.submit(self._ask, stage.__name__, part)
 
     def close(self) -> None:
@@ -141,7 +141,7 @@ class _Child:
     def start(cls, work: Work) -> "_Child":
         log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (as long as the child)
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "groundup.corpus.worker", str(work.path)],
+            [sys.executable, "-P", "-m", "groundup.corpus.preparation.worker", str(work.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -10,7 +10,7 @@ import pytest
 
 from groundup.config import load_config
 from groundup.corpus import Corpus, find_pairs, prepare_corpus
-from groundup.corpus.minhash import sketch
+from groundup.corpus.copies.minhash import sketch
 from groundup.runs import read_journal
 
 SYLLABLES = ("ba", "do", "ki", "lu", "men", "nar", "os", "pit", "ra", "sol", "tem", "vu", "wen", "ya", "zir")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundup.corpus.split import cut, cutting_size, digest, hold_out
+from groundup.corpus.preparation.split import cut, cutting_size, digest, hold_out
 
 
 def names_of(numbers: Iterable[int]) -> np.ndarray:

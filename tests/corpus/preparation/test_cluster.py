@@ -157,7 +157,7 @@ def test_a_killed_task_is_an_error_and_no_hang(tmp_path, folder, whole):
         while not killed:
             for process in psutil.Process().children(recursive=True):
                 try:
-                    if "groundup.corpus.worker" in process.cmdline() and str(place) in process.cmdline():
+                    if "groundup.corpus.preparation.worker" in process.cmdline() and str(place) in process.cmdline():
                         process.kill()
                         killed.append(process)
                         return

@@ -19,11 +19,11 @@ from loguru import logger
 
 from groundup.config import Config
 from groundup.cores import usable_cores
-from groundup.corpus import spread, stages
 from groundup.corpus.corpus import Corpus, is_corpus
-from groundup.corpus.executors import EXECUTORS, connect_to_ray, refuse_while_queued, settings_of, submit
-from groundup.corpus.spread import BUCKETS, PUBLISHED, divide_inputs, list_inputs
-from groundup.corpus.work import Crew, Stage, Work, ask_once, await_each
+from groundup.corpus.preparation import spread, stages
+from groundup.corpus.preparation.executors import EXECUTORS, connect_to_ray, refuse_while_queued, settings_of, submit
+from groundup.corpus.preparation.spread import BUCKETS, PUBLISHED, divide_inputs, list_inputs
+from groundup.corpus.preparation.work import Crew, Stage, Work, ask_once, await_each
 from groundup.documents import Server
 from groundup.errors import UserError
 from groundup.events import Listener, Notice, Phase, Progress

@@ -10,9 +10,9 @@ pytest.importorskip("datatrove")
 
 from groundup import verbs
 from groundup.config import load_config
-from groundup.corpus import spread
-from groundup.corpus.minhash import BANDS, similar
-from groundup.corpus.work import Work
+from groundup.corpus.copies.minhash import BANDS, similar
+from groundup.corpus.preparation import spread
+from groundup.corpus.preparation.work import Work
 from groundup.documents import pieces
 from groundup.events import Progress
 

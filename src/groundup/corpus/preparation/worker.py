@@ -1,4 +1,4 @@
-"""A process that works on parts: `python -m groundup.corpus.worker WORK` runs the stages it is asked for.
+"""A process that works on parts: `python -m groundup.corpus.preparation.worker WORK` runs the stages it is asked for.
 
 Requests are [stage, part], a line of JSON each; the answer is null, or the three texts of a UserError."""
 
@@ -11,8 +11,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from groundup.corpus.spread import ALL_STAGES
-from groundup.corpus.work import Work
+from groundup.corpus.preparation.spread import ALL_STAGES
+from groundup.corpus.preparation.work import Work
 from groundup.errors import UserError
 
 

@@ -1,0 +1,1 @@
+"""How a corpus is made, in parts: `prepare.py` puts the stages together on one machine, `cluster.py` on many."""

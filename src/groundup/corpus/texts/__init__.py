@@ -1,0 +1,1 @@
+"""One text at a time: cleaned, masked, its language found and its quality measured."""
