@@ -20,12 +20,13 @@ def test_bad_json_lines_are_counted_and_the_good_kept(tmp_path, read):
     assert [document.text for document in documents] == [
         "ok 1",
         "from the body",
+        "text: 123",
         "lone \ufffd surrogate",
-        "q\na\nb",
+        "question: q\nnested.answer: a\nnested.answer: 1\nnested.answer: b",
     ]
-    assert [document.source.rpartition("#")[2] for document in documents] == ["1", "3", "5", "8"]
-    assert record.status == "read" and record.documents == 4
-    assert record.reason == "2 of 8 lines were not JSON; 1 of 8 lines had no text"
+    assert [document.source.rpartition("#")[2] for document in documents] == ["1", "3", "4", "5", "8"]
+    assert record.status == "read" and record.documents == 5
+    assert record.reason == "2 of 8 lines were not JSON"
 
 
 def test_no_json_at_all_is_a_failure(tmp_path, read):
@@ -50,15 +51,17 @@ def test_many_records_arrive_complete_and_in_order(tmp_path, read):
 
 
 def test_json_lists_of_objects_are_records(tmp_path, read):
-    (tmp_path / "a.json").write_text(json.dumps([{"content": "one"}, {"id": 5}, {"content": "two"}]))
+    (tmp_path / "a.json").write_text(json.dumps([{"content": "one"}, {"id": None}, {"content": "two"}, {"id": 5}]))
     documents, (record,) = read(tmp_path)
-    assert [(d.text, d.source[-2:]) for d in documents] == [("one", "#1"), ("two", "#3")]
-    assert record.reason == "1 of 3 records had no text"
+    assert [(d.text, d.source[-2:]) for d in documents] == [("one", "#1"), ("two", "#3"), ("id: 5", "#4")]
+    assert record.reason == "1 of 4 records had no text"
 
 
-def test_other_json_gives_its_strings(tmp_path, read):
-    (tmp_path / "a.json").write_text('{"name": "x", "deep": [{"y": "z"}, 4, null]}')
-    assert read(tmp_path)[0][0].text == "x\nz"
+def test_other_json_gives_its_names_and_values(tmp_path, read):
+    (tmp_path / "a.json").write_text('{"name": "x", "deep": {"on": true, "list": [{"y": "z"}, 4.5, null, "", []]}}')
+    (tmp_path / "b.json").write_text('["one", "two"]')
+    texts = [document.text for document in read(tmp_path)[0]]
+    assert texts == ["name: x\ndeep.on: true\ndeep.list.y: z\ndeep.list: 4.5", "one\ntwo"]
 
 
 def test_json_lines_named_json_are_read(tmp_path, read):
