@@ -126,7 +126,7 @@ class Running:
 
     def kill(self, group: bool) -> None:
         """kill -9 of the command, with or without all that it has started."""
-        others = [*self.children("documents.worker"), *self.children("preparation.worker")]
+        others = [*self.children("documents.worker"), *self.children("corpus.preparation.worker")]
         self.process.kill()
         for child in others if group else []:
             child.kill()

@@ -132,7 +132,7 @@ def test_row_38_a_stage_process_that_dies_is_an_error_and_what_was_read_is_kept(
 ):
     running = start("prepare", folder, "--out", tmp_path / "corpus", *SETS)
     running.wait_for_phase(stage)
-    (worker,) = running.wait_for(lambda: running.children("preparation.worker"))
+    (worker,) = running.wait_for(lambda: running.children("corpus.preparation.worker"))
     worker.kill()
     began = time.monotonic()
     code, output = running.end()
