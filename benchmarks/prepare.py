@@ -18,6 +18,7 @@ import sysconfig
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -35,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=int, nargs="+", default=[10, 100], help="sizes (default: %(default)s)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="(default: %(default)s)")
+    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS, help="(default: all)")
     parser.add_argument("--rounds", type=int, default=3, help="turns that each way takes (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="where to write the JSON")
     given = parser.parse_args()
@@ -44,8 +46,8 @@ def main() -> None:
         for megabytes in given.megabytes:
             documents = write_documents(Path(folder) / f"{megabytes}", megabytes * 1_000_000)
             for threads in given.threads:
-                rows += measure(documents, Path(folder), megabytes, threads, given.rounds)
-                print(table(rows[-len(WAYS) :]), flush=True)
+                rows += measure(documents, Path(folder), megabytes, threads, given.ways, given.rounds)
+                print(table(rows[-len(given.ways) :]), flush=True)
     result = {
         "benchmark": "prepare",
         "command": "python benchmarks/prepare.py " + " ".join(sys.argv[1:]),
@@ -97,12 +99,14 @@ def standard_words() -> list[str]:
     return sorted(counts, key=lambda word: (-counts[word], word))[:20_000]
 
 
-def measure(documents: Path, folder: Path, megabytes: int, threads: int, rounds: int) -> list[dict[str, Any]]:
-    """Medians over `rounds` of every way."""
+def measure(
+    documents: Path, folder: Path, megabytes: int, threads: int, ways: Sequence[str], rounds: int
+) -> list[dict[str, Any]]:
+    """Medians over `rounds` of each of `ways`."""
     size = sum(path.stat().st_size for path in documents.rglob("*.txt"))
-    runs: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+    runs: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
     for turn in range(rounds):
-        for way in WAYS if turn % 2 else reversed(WAYS):
+        for way in ways if turn % 2 else reversed(ways):
             out = folder / "corpus"
             if way in ("exact", "near"):
                 subprocess.run(["rm", "-rf", str(out)], check=True)
@@ -114,7 +118,7 @@ def measure(documents: Path, folder: Path, megabytes: int, threads: int, rounds:
                 command = [way, str(documents), str(tokenizer)]
             runs[way].append(run(command, threads))
     rows = []
-    for way in WAYS:
+    for way in ways:
         seconds, cpu = (median(one[key] for one in runs[way]) for key in ("seconds", "cpu_seconds"))
         rows.append(
             {
