@@ -35,10 +35,13 @@ def test_the_content_says_what_it_is_and_archives_may_hold_it(tmp_path, read):
     assert records[0].reason == "1 of 3 rows had no text"
 
 
-def test_without_a_text_column_all_strings_of_a_row(tmp_path, read):
+def test_without_a_text_column_all_strings_of_a_row_with_their_names(tmp_path, read):
     chat = [[{"role": "user", "content": "hi"}], [{"role": "bot", "content": "ho"}]]
     write(tmp_path / "a.parquet", {"q": ["why", "how"], "n": [1, 2], "chat": chat, "v": [[0.5], [1.5]]})
-    assert [document.text for document in read(tmp_path)[0]] == ["why\nuser\nhi", "how\nbot\nho"]
+    assert [document.text for document in read(tmp_path)[0]] == [
+        "q: why\nchat.role: user\nchat.content: hi",
+        "q: how\nchat.role: bot\nchat.content: ho",
+    ]
 
 
 @pytest.mark.parametrize(
