@@ -1,7 +1,7 @@
 """Documents to a corpus directory: read, clean, deduplicate, split, learn the tokenizer, tokenize, account for it all.
 
-The texts lie on the disk in parts, and every step but the decisions works on one part at a time: memory does not grow
-with the texts, all cores are used, and the same steps run on many machines (cluster.py).
+The texts lie on the disk in parts, and every step but the decisions works on one part at a time: texts are never held
+in memory, all cores are used, and the same steps run on many machines (cluster.py).
 """
 
 import hashlib
