@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -63,7 +64,7 @@ def main() -> None:
 def write_documents(folder: Path, size: int) -> Path:
     """`size` bytes of prose in files of FILE_BYTES, a hundred to a folder."""
     draw, words = random.Random(size), standard_words()
-    weights = [1 / (rank + 10) for rank in range(len(words))]  # Zipf's law, as in any language
+    zipf = list(accumulate(1 / (rank + 10) for rank in range(len(words))))  # as in any language
     texts: list[str] = []
     total = 0
     while total < size:
@@ -78,7 +79,7 @@ def write_documents(folder: Path, size: int) -> Path:
         else:
             paragraphs = []
             while sum(map(len, paragraphs)) < FILE_BYTES:
-                chosen = draw.choices(words, weights, k=draw.randint(20, 150))
+                chosen = draw.choices(words, cum_weights=zipf, k=draw.randint(20, 150))
                 sentences = [" ".join(chosen[at : at + 12]).capitalize() + "." for at in range(0, len(chosen), 12)]
                 paragraphs.append(" ".join(sentences))
             text = "\n\n".join(paragraphs) + "\n"

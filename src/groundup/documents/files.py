@@ -45,7 +45,7 @@ def find_files(paths: Sequence[Path | Server | str]) -> Iterator[Path | Server |
         if not os.path.lexists(path):
             raise UserError("no such file or folder", where=show(path), fix=_nearest(path))
     roots = [os.path.realpath(path) for path in given]
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for path in sources:
         if isinstance(path, Server):
             yield path
@@ -54,9 +54,10 @@ def find_files(paths: Sequence[Path | Server | str]) -> Iterator[Path | Server |
             if isinstance(found, Path):
                 # By name and not by inode: a link to a file is that file's text twice, and duplicates are
                 # found by content later; only the same path given twice is dropped here.
-                if (key := found.absolute()) in seen:
+                if (key := os.path.abspath(found)) in seen:
                     continue
-                seen.add(key)
+                if len(given) > 1:  # a million names are 200 MB
+                    seen.add(key)
             yield found
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from groundup.corpus.copies.paragraphs import PARAGRAPH, find_paragraphs, find_words, mix, name_characters, name_ranges
 
-__all__ = ["BANDS", "PARAGRAPH", "ROWS", "SHINGLE", "Sketches", "jaccard", "similar", "sketch"]
+__all__ = ["BANDS", "PARAGRAPH", "ROWS", "SHINGLE", "Sketches", "jaccard", "join_equal", "similar", "sketch"]
 
 BANDS, ROWS, SHINGLE = 14, 8, 5
 """Bands of a sketch, hash functions of a band, words of a shingle: FineWeb's (datatrove, examples/fineweb.py)."""
@@ -64,11 +64,11 @@ def similar(bands: np.ndarray, names: np.ndarray | None = None) -> np.ndarray:
     """
     parents = np.arange(len(bands), dtype=np.int64)
     if names is not None:
-        _join_equal(parents, np.asarray(names), np.arange(len(names)))
+        join_equal(parents, np.asarray(names), np.arange(len(names)))
     for band in range(bands.shape[1]):
         keys = np.ascontiguousarray(bands[:, band])
         rows = np.flatnonzero(keys)
-        _join_equal(parents, keys[rows], rows)
+        join_equal(parents, keys[rows], rows)
     return parents
 
 
@@ -177,8 +177,8 @@ def _functions() -> tuple[np.ndarray, np.ndarray]:
     return (raw >> np.uint64(32)).astype(np.uint32) | np.uint32(1), raw.astype(np.uint32)
 
 
-def _join_equal(parents: np.ndarray, keys: np.ndarray, rows: np.ndarray) -> None:
-    """Puts rows with equal keys into one group; as join."""
+def join_equal(parents: np.ndarray, keys: np.ndarray, rows: np.ndarray) -> None:
+    """Puts `rows` with equal `keys` into one group; as join."""
     order = np.argsort(keys)
     keys, rows = keys[order], rows[order]
     same = np.flatnonzero(keys[1:] == keys[:-1])

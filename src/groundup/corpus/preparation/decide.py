@@ -4,17 +4,15 @@ They are made from names and sketches alone, never from texts, so that they fit 
 """
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 
-from groundup.corpus.copies.minhash import BANDS, similar
+from groundup.corpus.preparation.alike import facts, like_documents, like_paragraphs, repeated
 from groundup.corpus.preparation.split import cutting_size, hold_out, planned_share
 from groundup.corpus.preparation.work import Work
 from groundup.errors import UserError
 
-ENOUGH_BANDS = 2  # of 14: shared by 71% of pairs with a Jaccard similarity of 0.8, 4% with 0.62
-CHAINS = 4  # times that a chain is divided: most need one, and a chain of thousands would need thousands
-MOST_LONGER = 1.5  # times the characters of the paragraph that stays
 EXACT, NEAR, PARAGRAPH, ACROSS = range(4)
 KINDS = ("exact", "near", "paragraph", "across the split")
 
@@ -26,9 +24,9 @@ def drop_duplicates(work: Work, parts: int) -> None:
     when there is no document.
     """
     data = work.settings["data"]
-    facts = list(_facts(work, parts, "digests", "sizes"))
-    digests = np.concatenate([part["digests"] for part in facts])
-    sizes = np.concatenate([part["sizes"] for part in facts])
+    named = list(facts(work, parts, "digests", "sizes"))
+    digests = np.concatenate([part["digests"] for part in named])
+    sizes = np.concatenate([part["sizes"] for part in named])
     if not len(sizes):
         raise UserError(
             "no text is left: every document was blank when it was cleaned, or dropped by data.filter",
@@ -36,7 +34,7 @@ def drop_duplicates(work: Work, parts: int) -> None:
         )
     own = np.arange(len(sizes))
     exact = _first_equal(digests)
-    like = own if data["dedup"] == "exact" else groups(work, parts, "documents")
+    like = own if data["dedup"] == "exact" else like_documents(work, parts)
     kept = (exact == own) & (like == own)
     repeats, near = np.flatnonzero(exact != own), np.flatnonzero((exact == own) & (like != own))
     pairs = np.zeros((len(repeats) + len(near), 7), np.int64)
@@ -45,7 +43,7 @@ def drop_duplicates(work: Work, parts: int) -> None:
     pairs[:, 4] = np.concatenate([exact[repeats], like[near]])
     work.save("pairs", 0, pairs=pairs)
     at = 0
-    for part, fact in enumerate(facts):
+    for part, fact in enumerate(named):
         count = len(fact["sizes"])
         work.save("kept", part, kept=kept[at : at + count])
         at += count
@@ -83,56 +81,11 @@ def split(work: Work, parts: int) -> None:
     work.note("split", {"train_bytes": train, "bytes": int(units.size.sum()), "notes": notes, **counts})
 
 
-def groups(work: Work, parts: int, kind: str) -> np.ndarray:
-    """(N,) the first of the `documents` or `paragraphs` that each one is like.
-
-    Documents are like each other when they share a band, and so are chains of them, as in FineWeb. Of paragraphs, which
-    are short and many, each has to share ENOUGH_BANDS or all words with the first of its chain; those that do not are
-    grouped again among themselves.
-    """
-    counts = [len(fact[kind]) for fact in _facts(work, parts, kind)]
-    # on disk, because these 112 bytes a row are most of what there is
-    bands = np.lib.format.open_memmap(work.path / f"{kind}.npy", "w+", np.uint64, (sum(counts), BANDS))
-    at = 0
-    for count, fact in zip(counts, _facts(work, parts, kind), strict=True):
-        bands[at : at + count] = fact[kind]
-        at += count
-    names, sizes = None, np.empty(0)
-    if kind == "paragraphs":
-        facts = list(_facts(work, parts, "names", "starts", "ends"))
-        names = np.concatenate([fact["names"] for fact in facts])
-        sizes = np.concatenate([fact["ends"] - fact["starts"] for fact in facts])
-    if work.has(f"{kind}-groups"):  # found on a cluster
-        first = work.load(f"{kind}-groups", 0)["first"]
-    else:
-        first = similar(bands, names)
-    if names is not None:
-        rows = np.flatnonzero(first != np.arange(len(first)))
-        for _ in range(CHAINS):
-            rows = _unlike(rows, first, bands, names, sizes)
-            first[rows] = rows[similar(bands[rows], names[rows])]
-        rows = _unlike(rows, first, bands, names, sizes)
-        _, at, inverse = np.unique(names[rows], return_index=True, return_inverse=True)
-        first[rows] = rows[at[inverse]]  # in what is left of long chains, equal words alone count
-    return first
-
-
-def _unlike(rows: np.ndarray, first: np.ndarray, bands: np.ndarray, names: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Those of `rows` that have neither all words of the `first` of their group, nor ENOUGH_BANDS and about its size:
-    sets of shingles do not tell how often a text says the same."""
-    like = first[rows]
-    shared = np.sum((bands[rows] == bands[like]) & (bands[rows] != 0), 1)
-    near = (
-        (shared >= ENOUGH_BANDS) & (sizes[rows] < MOST_LONGER * sizes[like]) & (sizes[like] < MOST_LONGER * sizes[rows])
-    )
-    return rows[~near & (names[rows] != names[like])]
-
-
 class _Units:
     """What is held out or not as a whole: documents, or blocks of them where documents are too few; as columns."""
 
     def __init__(self, work: Work, parts: int, cut: bool) -> None:
-        counts = [len(fact["sizes"]) for fact in _facts(work, parts, "sizes")]
+        counts = [len(fact["sizes"]) for fact in facts(work, parts, "sizes")]
         self.base = np.cumsum([0, *counts])
         """The number of each part's first document among all."""
         rows, digests, of = [], [], []
@@ -141,7 +94,7 @@ class _Units:
                 blocks = work.load("blocks", part)
                 here, names = blocks["rows"], blocks["digests"]
             else:
-                fact = work.load("facts", part)
+                fact = work.load("facts", part, "digests", "sizes")
                 kept = np.flatnonzero(work.load("kept", part)["kept"])
                 whole = np.full(len(kept), -1)
                 here = np.stack([kept, np.zeros_like(kept), whole, fact["sizes"][kept]], 1)
@@ -164,29 +117,30 @@ class _Units:
     def touching(self, document: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The first unit that characters `start` to `end` of `document` lie in, and the one after the last; a block may
         end inside of them, and the blocks they lie in may have been dropped."""
-        starts = (self.document << 32) + self.start
-        ends = (self.document << 32) + np.where(self.end < 0, (1 << 32) - 1, self.end)
+        starts, ends = self._borders
         return (
             np.searchsorted(ends, (document << 32) + start, side="right"),
             np.searchsorted(starts, (document << 32) + end, side="left"),
         )
+
+    @cached_property
+    def _borders(self) -> tuple[np.ndarray, np.ndarray]:
+        ends = np.where(self.end < 0, (1 << 32) - 1, self.end)
+        return (self.document << 32) + self.start, (self.document << 32) + ends
 
 
 def _paragraphs(
     work: Work, parts: int, units: _Units, held_out: np.ndarray
 ) -> tuple[np.ndarray, dict[str, dict[str, int]]]:
     """(R, 3) unit, start and end of what is removed, sorted; and how many paragraphs and characters, by kind."""
-    facts = list(_facts(work, parts, "owners", "starts", "ends", "names"))
-    document = np.concatenate([fact["owners"] + units.base[part] for part, fact in enumerate(facts)])
-    start, end, names = (np.concatenate([fact[key] for fact in facts]) for key in ("starts", "ends", "names"))
-    unit, after = units.touching(document, start.astype(np.int64), end.astype(np.int64))
-    if near := work.settings["data"]["dedup"] == "paragraphs":
-        group = groups(work, parts, "paragraphs")
-    else:
-        group = np.unique(names, return_inverse=True)[1]
-    used = unit < after
+    near = work.settings["data"]["dedup"] == "paragraphs"
     held = np.concatenate([[0], np.cumsum(held_out)])
-    count = np.where(used, held[np.maximum(after, unit)] - held[unit], 0)
+    like = like_paragraphs(work, parts) if near else None
+    rows = list(_may_repeat(work, parts, units, held, like))
+    document, start, end, group, unit, after = (np.concatenate(column) for column in zip(*rows, strict=True))
+    group = np.unique(group, return_inverse=True)[1]
+    used = unit < after
+    count = _held_units(held, unit, after)
     out, trained = count > 0, count < after - unit  # both, where a block that is held out ends inside
     # of each group, the copy that stays: the first that is held out, or else the first of all
     order = np.flatnonzero(used)
@@ -214,6 +168,42 @@ def _paragraphs(
     return rows, counts
 
 
+def _may_repeat(
+    work: Work, parts: int, units: _Units, held: np.ndarray, like: np.ndarray | None
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """(document, start, end, group, first unit, the one after the last) of the paragraphs of each part that are `like`
+    others; without it, of those with the name of one that is held out, which is then their group."""
+
+    def rows(part: int) -> tuple[np.ndarray, ...]:
+        fact = work.load("facts", part, "owners", "starts", "ends", "names")
+        document = fact["owners"] + units.base[part]
+        start, end = fact["starts"].astype(np.int64), fact["ends"].astype(np.int64)
+        return document, start, end, fact["names"], *units.touching(document, start, end)
+
+    if like is not None:
+        wanted, base = repeated(like), 0
+        for part in range(parts):
+            document, start, end, names, *of = rows(part)
+            here = slice(base, base + len(names))
+            base += len(names)
+            yield tuple(column[wanted[here]] for column in (document, start, end, like[here], *of))
+        return
+    names = []
+    for part in range(parts):
+        *_, name, unit, after = rows(part)
+        names.append(name[_held_units(held, unit, after) > 0])
+    wanted = np.unique(np.concatenate(names))
+    for part in range(parts):
+        columns = rows(part)
+        found = np.isin(columns[3], wanted)
+        yield tuple(column[found] for column in columns)
+
+
+def _held_units(held: np.ndarray, unit: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """(N,) how many of the units from `unit` to the one before `after` are held out; `held` counts them up to each."""
+    return np.where(unit < after, held[np.maximum(after, unit)] - held[unit], 0)
+
+
 def _pieces(units: _Units, held_out: np.ndarray, spans: np.ndarray) -> np.ndarray:
     """(R, 3) unit, start and end of `spans`, (N, 4) first unit, the one after the last, start and end, in the training
     units that they lie in: mostly one."""
@@ -225,11 +215,6 @@ def _pieces(units: _Units, held_out: np.ndarray, spans: np.ndarray) -> np.ndarra
     start = np.maximum(spans[:, 2], units.start[unit])
     end = np.where(units.end[unit] < 0, spans[:, 3], np.minimum(spans[:, 3], units.end[unit]))
     return np.stack([unit, start, end], 1)[~held_out[unit] & (start < end)]
-
-
-def _facts(work: Work, parts: int, *names: str) -> Iterator[dict[str, np.ndarray]]:
-    for part in range(parts):
-        yield work.load("facts", part, *names)
 
 
 def _first_equal(digests: np.ndarray) -> np.ndarray:
