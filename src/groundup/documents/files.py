@@ -54,7 +54,7 @@ def find_files(paths: Sequence[Path | Server | str]) -> Iterator[Path | Server |
             if isinstance(found, Path):
                 # By name and not by inode: a link to a file is that file's text twice, and duplicates are
                 # found by content later; only the same path given twice is dropped here.
-                if (key := os.path.abspath(found)) in seen:
+                if (key := str(found.absolute())) in seen:
                     continue
                 if len(given) > 1:  # a million names are 200 MB
                     seen.add(key)
