@@ -176,6 +176,9 @@ def test_plan_prepare_read_report_and_compare(
         (["compare", "RUN"], "two different runs"),
         (["compare", "RUN", "RUN"], "two different runs"),
         (["chat", "HERE/nowhere"], "no such run directory"),
+        (["read", "HERE/blank.txt"], "no text could be read"),
+        (["prepare", "DOCS", "--out", "HERE/c", "--duplicates", "-1"], "--duplicates"),
+        (["prepare", "DOCS", "--out", "HERE/c", "--tasks", "0"], "--tasks"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -92,3 +92,18 @@ def test_names_that_cannot_be_printed_are_escaped(tmp_path, read):
     _, records = read(tmp_path)
     assert sorted(Path(record.path).name for record in records) == ["name_\\xff.txt", "new\\nline.txt"]
     assert all(record.status == "read" for record in records)
+
+
+def test_what_the_user_excludes_is_left_out_and_named(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.log", "drafts/c.txt", "deep/drafts/d.txt", "deep/keep.log", "deep/e.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("words")
+    given = [tmp_path, tmp_path / "drafts" / "c.txt"]
+    found = list(find_files(given, ["*.log", "!keep.log", "/drafts/"]))
+    read = [str(path.relative_to(tmp_path)) for path in found if isinstance(path, Path)]
+    assert read == ["a.txt", "deep/drafts/d.txt", "deep/e.md", "deep/keep.log", "drafts/c.txt"]
+    rows = [(row.path, row.status, row.reason) for row in found if isinstance(row, FileRecord)]
+    assert rows == [
+        (str(tmp_path / "b.log"), "skipped", "left out by data.exclude"),
+        (str(tmp_path / "drafts"), "skipped", "left out by data.exclude"),
+    ]

@@ -8,6 +8,7 @@ import pytest
 
 from groundup import verbs
 from groundup.errors import UserError
+from groundup.events import Notice
 
 
 def test_training_on_a_prepared_corpus_is_training_on_its_documents(
@@ -89,3 +90,31 @@ def test_what_an_executor_takes_is_refused_without_one(documents: Path, tmp_path
 def test_a_corpus_is_not_looked_at_with_settings(corpus_dir: Path, ignored: dict) -> None:
     with pytest.raises(UserError, match="no documents"):
         verbs.prepare(out=corpus_dir, **ignored)
+
+
+def test_a_corpus_made_of_other_documents_is_replaced_with_a_warning(tmp_path: Path) -> None:
+    notices: list[str] = []
+
+    def listen(event: object) -> None:
+        if isinstance(event, Notice) and event.level == "warning":
+            notices.append(event.text)
+
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "text.txt").write_text(f"the words of {name}\n" * 20)
+        verbs.prepare([tmp_path / "one"], out=tmp_path / "corpus", listen=listen)
+    assert notices == []
+    made = verbs.prepare([tmp_path / "two"], out=tmp_path / "corpus", listen=listen)
+    assert "others take their place" in notices[0] and made.manifest["documents"] == 1
+
+
+def test_what_is_excluded_is_neither_read_nor_noticed_when_it_changes(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "text.txt").write_text("words to keep\n" * 20)
+    (tmp_path / "docs" / "run.log").write_text("words to leave\n" * 20)
+    settings = {"data.exclude": "*.log"}
+    made = verbs.prepare([tmp_path / "docs"], out=tmp_path / "corpus", settings=settings).manifest
+    assert made["files"] == {"read": 1, "skipped": 1, "failed": 0}
+    (tmp_path / "docs" / "run.log").write_text("other words\n")
+    again = verbs.prepare([tmp_path / "docs"], out=tmp_path / "corpus", settings=settings).manifest
+    assert again["fingerprint"] == made["fingerprint"]

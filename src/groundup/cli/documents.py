@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from groundup.cli.app import Json, Paths, Sets, app, as_json, settings
+from groundup.errors import UserError
 
 
 @app.command
@@ -29,6 +31,7 @@ def read(files: Paths, *, config: Path | None = None, set_: Sets = None, json_: 
     several = False
     for item in verbs.read(files, config=config, settings=settings(set_, None)):
         if json_:
+            several |= isinstance(item, Document)
             print(as_json(dataclasses.asdict(item), indent=None))
         elif isinstance(item, Document):
             text = item.text if item.text.endswith("\n") else item.text + "\n"
@@ -39,6 +42,8 @@ def read(files: Paths, *, config: Path | None = None, set_: Sets = None, json_: 
             kind = f" as {item.media_type}" if item.media_type else ""
             why = f": {item.reason}" if item.reason else ""
             print(f"{item.path}: {item.status}{kind}{why}", file=sys.stderr)
+    if not several:
+        raise UserError("no text could be read", where=", ".join(files), fix="the lines above say why")
 
 
 @app.command
@@ -51,10 +56,10 @@ def prepare(
     config: Path | None = None,
     set_: Sets = None,
     report: Annotated[bool, Parameter(negative=())] = False,
-    duplicates: int | None = None,
+    duplicates: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
     origin: str | None = None,
     executor: Literal["local", "slurm", "ray"] | None = None,
-    tasks: int = 1,
+    tasks: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
     option: Annotated[list[str] | None, Parameter(negative=())] = None,
     json_: Json = False,
 ) -> None:

@@ -35,6 +35,8 @@ class Data:
     """`bpe` learns byte-level byte-pair encoding on the training text; `bytes` uses the 256 bytes themselves."""
     vocab_size: Annotated[int, Field(ge=257, le=262_144)] | None = None
     """Most entries the tokenizer may have, special tokens included."""
+    exclude: Annotated[tuple[str, ...], _names] = ()
+    """Files and folders that are left out, as patterns of .gitignore relative to each given folder: `*.log,drafts/`."""
     ocr: bool = True
     """Read images, and PDF pages without a text layer, by optical character recognition."""
     html: Literal["main", "all"] = "main"

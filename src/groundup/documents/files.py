@@ -4,11 +4,13 @@ import difflib
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from groundup.documents.databases import Server, find_server
 from groundup.documents.document import FileRecord
 from groundup.documents.git import Repository, open_repository
+from groundup.documents.gitignore import Ignores
 from groundup.errors import UserError
 
 _LEFT_OUT = {
@@ -23,6 +25,17 @@ _LEFT_OUT = {
 _DEEPEST = 200  # the walk is recursive
 
 
+@dataclass
+class _Walk:
+    """What holds for all of a walk."""
+
+    roots: list[str]
+    """The given paths, all links resolved."""
+    excluded: Ignores = field(default_factory=Ignores)
+    begin: int = 0
+    """Parts of the given path that is walked."""
+
+
 def as_sources(paths: Sequence[Path | Server | str]) -> list[Path | Server]:
     """`paths` with every text as what it names: a server where it is a URL, otherwise a file or folder.
 
@@ -30,27 +43,32 @@ def as_sources(paths: Sequence[Path | Server | str]) -> list[Path | Server]:
     return [(find_server(path) or Path(path)) if isinstance(path, str) else path for path in paths]
 
 
-def find_files(paths: Sequence[Path | Server | str]) -> Iterator[Path | Server | FileRecord]:
+def find_files(
+    paths: Sequence[Path | Server | str], exclude: Sequence[str] = ()
+) -> Iterator[Path | Server | FileRecord]:
     """The regular files in `paths`, folders walked in the order of their names, each file once; servers as they are.
 
     Of a folder that is a Git repository the tracked files are read, hidden ones too; as long as none is tracked, those
     that are not ignored. What is not read becomes a FileRecord: hidden files, version control, virtual environments
     and installed packages (one record for the whole folder), untracked and ignored files (one record for all of a
     repository), links that lead outside the given paths, loops, FIFOs, sockets, devices (all "skipped"), unreadable
-    folders and indexes ("failed"). A path given by name is read even if it is hidden or a link. Raises UserError for a
-    path that does not exist."""
+    folders and indexes ("failed"). So do files and folders that match `exclude`, patterns as in .gitignore relative to
+    the given folder. A path given by name is read even if it is hidden, excluded or a link. Raises UserError for a path
+    that does not exist."""
     sources = as_sources(paths)
     given = [path for path in sources if isinstance(path, Path)]
     for path in given:
         if not os.path.lexists(path):
             raise UserError("no such file or folder", where=show(path), fix=_nearest(path))
-    roots = [os.path.realpath(path) for path in given]
+    walk = _Walk([os.path.realpath(path) for path in given])
+    walk.excluded.take(exclude)
     seen: set[str] = set()
     for path in sources:
         if isinstance(path, Server):
             yield path
             continue
-        for found in _look_at(path, roots, given=True):
+        walk.begin = len(path.parts)
+        for found in _look_at(path, walk, given=True):
             if isinstance(found, Path):
                 # By name and not by inode: a link to a file is that file's text twice, and duplicates are
                 # found by content later; only the same path given twice is dropped here.
@@ -76,7 +94,7 @@ def show(path: str | Path) -> str:
 
 def _look_at(
     path: Path,
-    roots: list[str],
+    walk: _Walk,
     given: bool = False,
     repository: Repository | None = None,
     inside: tuple[str, ...] = (),
@@ -95,7 +113,7 @@ def _look_at(
                     yield _skipped(path, "a link to a folder")
                     return
                 real = os.path.realpath(path)
-                if not any(real == root or real.startswith(root.rstrip("/") + "/") for root in roots):
+                if not any(real == root or real.startswith(root.rstrip("/") + "/") for root in walk.roots):
                     yield _skipped(path, "a link to a file outside the given folders")
                     return
             mode = target.st_mode
@@ -105,7 +123,7 @@ def _look_at(
     if stat.S_ISREG(mode):
         yield path
     elif stat.S_ISDIR(mode):
-        yield from _walk(path, roots, repository, inside)
+        yield from _walk(path, walk, repository, inside)
     else:
         kinds = {
             stat.S_IFIFO: "a FIFO",
@@ -117,7 +135,7 @@ def _look_at(
 
 
 def _walk(
-    folder: Path, roots: list[str], repository: Repository | None, inside: tuple[str, ...]
+    folder: Path, walk: _Walk, repository: Repository | None, inside: tuple[str, ...]
 ) -> Iterator[Path | FileRecord]:
     """`inside` is where the folder is in the repository."""
     if len(folder.parts) > _DEEPEST:
@@ -152,8 +170,10 @@ def _walk(
         # what is tracked is wanted, also where its name is hidden: .github/workflows
         if reason and (reason != "hidden" or not repository or not repository.chooses):
             yield _skipped(path, reason)
+        elif walk.excluded.ignored(path.parts[walk.begin :], found[name]):
+            yield _skipped(path, "left out by data.exclude")
         elif not repository or repository.takes(path, place, found[name]):
-            yield from _look_at(path, roots, repository=repository, inside=place)
+            yield from _look_at(path, walk, repository=repository, inside=place)
     if repository and is_repository:
         yield from (_skipped(folder, reason) for reason in repository.left_out())
 

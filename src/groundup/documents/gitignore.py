@@ -1,9 +1,11 @@
-"""What `.gitignore` files leave out, by the rules of gitignore(5); no pattern takes more than linear time."""
+"""What `.gitignore` files and the user's own patterns leave out, by the rules of gitignore(5); no pattern takes more
+than linear time."""
 
 import fnmatch
 import os
 import re
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +30,11 @@ class Ignores:
     def add(self, path: Path, inside: tuple[str, ...]) -> None:
         """Adds the patterns in a file."""
         lines = (read_small(path, _MOST_BYTES) or b"").decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-        found = [pattern for line in lines.split("\n")[:_MOST_PATTERNS] if (pattern := _parse(line))]
+        self.take(lines.split("\n")[:_MOST_PATTERNS], inside)
+
+    def take(self, lines: Sequence[str], inside: tuple[str, ...] = ()) -> None:
+        """Adds patterns, a line each."""
+        found = [pattern for line in lines if (pattern := _parse(line))]
         if found:
             self.patterns.append((inside, found[::-1]))
 

@@ -21,11 +21,12 @@ def read_documents(
     *,
     limits: Limits = Limits(),  # noqa: B008 (it is frozen)
     options: Options = Options(),  # noqa: B008
+    exclude: Sequence[str] = (),
     workers: int | None = None,
 ) -> Generator[Document | FileRecord, None, None]:
     """The documents of every file in `paths` (folders are walked, archives are entered, servers are asked
-    `options.query`), each file's FileRecord after its documents, in the order of `find_files` whatever the
-    number of `workers`.
+    `options.query`), each file's FileRecord after its documents, in the order of `find_files`, which leaves out what
+    matches `exclude`, whatever the number of `workers`.
 
     Files are read in `workers` child processes (default: the usable cores, at most OMP_NUM_THREADS) that are
     stopped and replaced when they pass the limits, so a bad file costs only itself; documents that a file
@@ -35,7 +36,8 @@ def read_documents(
         raise UserError(f"{workers} reader processes were asked for", where="workers", fix="ask for at least 1")
     sources = as_sources(paths)
     check_servers(sources, options.query)
-    return read_found(in_pieces(find_files(sources)), limits=limits, options=options, workers=workers or usable_cores())
+    found = in_pieces(find_files(sources, exclude))
+    return read_found(found, limits=limits, options=options, workers=workers or usable_cores())
 
 
 def read_found(

@@ -160,6 +160,8 @@ class Session:
         if kind.reader in ("zip", "tar"):
             self.archive(reading, kind, budget, depth)
         else:
+            if kind.reader in ("eml", "mbox"):
+                self.attachments(reading, kind, budget, depth)
             self.leaf(reading, kind, unpacked)
 
     def archive(self, reading: Reading, kind: Kind, budget: Budget, depth: int) -> None:
@@ -189,6 +191,25 @@ class Session:
         self.record(FileRecord(reading.source, kind.media_type, size, 0, 0, 0, status, reason, kind.reader))
         if bomb and depth > 1:
             raise bomb
+
+    def attachments(self, reading: Reading, kind: Kind, budget: Budget, depth: int) -> None:
+        # Before the message, as the members of an archive: a reader process that goes on after one that died passes
+        # over the files that are done.
+        from groundup.documents.readers.mail import attachments
+
+        reading.stream = reading.seekable()
+        try:
+            for name, content in attachments(kind.reader, reading):
+                budget.member()
+                if depth >= self.limits.archive_depth:
+                    reading.notes.append(f"what is attached to messages nested deeper than {depth} was not read")
+                    break
+                self.entry(f"{reading.source}!/{show(name)}", io.BytesIO(content), len(content), budget, depth + 1, [])
+        except Bomb as error:
+            reading.notes.append(str(error))
+        except (Unreadable, RecursionError):
+            pass  # said of the message itself
+        reading.stream.seek(0)
 
     def leaf(self, reading: Reading, kind: Kind, unpacked: Unpacked | None) -> None:
         if self.records < self.skip:

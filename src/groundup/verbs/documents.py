@@ -1,16 +1,17 @@
 """`read` and `prepare`: what is in the documents, and a corpus made of them once for many runs."""
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from groundup.config import Config, load_config
 from groundup.corpus import Corpus, is_corpus, prepare_corpus, read_clean
-from groundup.documents import Document, FileRecord, check_servers
+from groundup.documents import Document, FileRecord, Server, check_servers
+from groundup.documents.files import show
 from groundup.errors import Stopped, UserError
 from groundup.events import Listener, Notice, nobody
-from groundup.runs import stop_on_signals
+from groundup.runs import read_journal, stop_on_signals
 from groundup.verbs.request import PathLike, Paths, as_inputs
 
 
@@ -57,7 +58,7 @@ def prepare(
     if out.resolve() == Path.cwd():
         raise UserError("is the current folder", where=out, fix="give the corpus a folder of its own")
     if is_corpus(out):
-        _warn_of_changes(Corpus(out), resolved, listen)
+        _warn_of_changes(Corpus(out), given, resolved, listen)
     if is_corpus(out) and (out.parent / "run.json").is_file():
         raise UserError(
             "belongs to a run, which would lose the text it learned from", where=out, fix="give another --out"
@@ -91,8 +92,12 @@ def prepare(
         ) from None
 
 
-def _warn_of_changes(corpus: Corpus, config: Config, listen: Listener) -> None:
-    """Say which settings the corpus that is brought up to date was made with, where they are others now."""
+def _warn_of_changes(corpus: Corpus, given: Sequence[Path | Server], config: Config, listen: Listener) -> None:
+    """Say which settings the corpus that is brought up to date was made with, where they are others now, and that
+    other documents take the place of all it was made of."""
+    names = tuple(show(str(path)) for path in given)
+    if not any(str(row.get("path")).startswith(names) for row in read_journal(corpus.path / "ledger.jsonl")):
+        listen(Notice("none of the documents that the corpus was made of is given: others take their place", "warning"))
     now = config.values()
     for key, value in corpus.manifest["settings"].items():
         value = tuple(value) if isinstance(value, list) else value

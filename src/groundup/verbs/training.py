@@ -62,7 +62,7 @@ def train(
         "paths": [str(path.resolve() if isinstance(path, Path) else path) for path in given],
         "settings": _plain(resolved.values()),
         "origins": resolved.origins,
-        "inputs": _fingerprint(given),
+        "inputs": _fingerprint(given, resolved.data.exclude),
     }
     directory = Path(out)
     run = _claim(directory, request)
@@ -216,12 +216,12 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     return found
 
 
-def _fingerprint(paths: Sequence[Path | Server]) -> str:
+def _fingerprint(paths: Sequence[Path | Server], exclude: Sequence[str]) -> str:
     """A name for the state of the input files: their paths, sizes and times, without reading them.
 
     What is in a database has no state that could be asked for."""
     name = hashlib.sha256()
-    for path in find_files(paths):
+    for path in find_files(paths, exclude):
         if isinstance(path, Path):
             try:
                 status = path.stat()

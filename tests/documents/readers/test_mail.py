@@ -1,5 +1,7 @@
+import io
 import mailbox
 import random
+import zipfile
 from email.message import EmailMessage
 
 import pytest
@@ -50,15 +52,47 @@ def test_plain_text_is_preferred_and_html_is_read(tmp_path, read):
     assert first == "plain words\n" and second == "Only html words\n\n  • an item\n"
 
 
-def test_attachments_are_named_and_forwarded_mail_is_read(tmp_path, read):
+def test_attachments_are_read_and_forwarded_mail_is_read(tmp_path, read):
     mail = message()
     mail.add_attachment(b"%PDF-1.4", maintype="application", subtype="pdf", filename="plan é.pdf")
-    mail.add_attachment("not the body", filename="notes.txt")
+    mail.add_attachment("not the body", filename="../notes.txt")
     mail.add_attachment(message(subject="Inner", body="inner words"))
+    logo = {"maintype": "image", "subtype": "png", "filename": "logo.png", "disposition": "inline"}
+    mail.add_attachment(b"\x89PNG", **logo)
     (tmp_path / "a.eml").write_bytes(mail.as_bytes())
-    (document,), (record,) = read(tmp_path)
+    (notes, document), (plan, noted, record) = read(tmp_path)
     assert document.text.endswith(f"tea is at five.\n\nSubject: Inner\n{HEADERS}\ninner words\n")
-    assert record.reason == "2 attachments were not read: plan é.pdf, notes.txt"
+    assert (notes.text, notes.source) == ("not the body\n", f"{tmp_path}/a.eml!/.._notes.txt")
+    assert (plan.path, plan.status) == (f"{tmp_path}/a.eml!/plan é.pdf", "failed")
+    assert (noted.status, record.status, record.reason) == ("read", "read", "")
+
+
+def test_what_is_attached_to_the_messages_of_a_mailbox_is_read(tmp_path, read):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("in.md", "# In a zip\n")
+    box = mailbox.mbox(tmp_path / "box.mbox")
+    for n in range(3):
+        mail = message(subject=f"No. {n}")
+        if n == 1:
+            mail.add_attachment(packed.getvalue(), maintype="application", subtype="zip", filename="all.zip")
+        box.add(mailbox.mboxMessage(mail))
+    box.flush()
+    documents, records = read(tmp_path / "box.mbox")
+    assert documents[0].source == f"{tmp_path}/box.mbox!/2/all.zip!/in.md" and len(documents) == 4
+    assert [record.path.rpartition("!/")[2] for record in records] == ["in.md", "2/all.zip", f"{tmp_path}/box.mbox"]
+
+
+def test_messages_attached_in_each_other_end(tmp_path, read):
+    inner = message(body="the innermost")
+    for _ in range(12):
+        outer = message()
+        outer.add_attachment(inner.as_bytes(), maintype="application", subtype="octet-stream", filename="a.eml")
+        inner = outer
+    (tmp_path / "a.eml").write_bytes(inner.as_bytes())
+    documents, records = read(tmp_path)
+    assert 1 < len(documents) == len(records) <= Limits().archive_depth
+    assert "was not read" in records[0].reason
 
 
 def test_a_mailbox_is_read_message_by_message(tmp_path, read):

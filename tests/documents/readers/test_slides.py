@@ -106,3 +106,13 @@ def test_hostile_files_are_refused(show, tmp_path, read, repack):
     assert "entities" in reasons["entities.pptx"] and "times its size" in reasons["bomb.pptx"]
     assert "password" in reasons["locked.pptx"] and "damaged" in reasons["deep.pptx"] and reasons["cut.pptx"]
     assert [document.source for document in documents] == [str(tmp_path / "deep.pptx")]
+
+
+def test_code_keeps_its_lines_and_indentation(tmp_path, read):
+    code = "def f(x):\n    if x:\n        return 1\n\n    return 2\n\n\nprint(f(3))"
+    deck = pptx.Presentation()
+    box = deck.slides.add_slide(deck.slide_layouts[6]).shapes.add_textbox(*[Inches(1)] * 4)
+    box.text_frame.text = code
+    deck.save(str(tmp_path / "code.pptx"))
+    (document,), _ = read(tmp_path)
+    assert document.text.strip("\n") == code

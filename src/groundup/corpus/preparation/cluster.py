@@ -142,7 +142,7 @@ def _steps(tasks: int, dedup: str) -> list[Step]:
 def _begin(place: Path, paths: Sequence[Path], out: Path, config: Config, tasks: int) -> None:
     """Write down what is to be done, and remove what was done of something else."""
     try:
-        inputs = list_inputs(paths)
+        inputs = list_inputs(paths, config.data.exclude)
     except UserError:
         if not (place / "request.json").exists():
             shutil.rmtree(place)

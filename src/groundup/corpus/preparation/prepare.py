@@ -86,6 +86,7 @@ def _prepare(
             work.path / "texts",
             reading_options(work.settings["data"]),
             earlier,
+            exclude=work.settings["data"]["exclude"],
             listen=listen,
             poll=poll,
             complete=lambda part: examined.append(crew.submit(stages.examine, part)),

@@ -39,11 +39,13 @@ def read_texts(
     options: Options,
     earlier: Sequence[Path],
     *,
+    exclude: Sequence[str] = (),
     listen: Listener,
     poll: Callable[[], None],
     complete: Callable[[int], None] = lambda part: None,
 ) -> int:
-    """Write the texts of `paths` into parts in `folder`, and say which of them are `complete`; the number of parts.
+    """Write the texts of `paths` but what matches `exclude` into parts in `folder`, and say which of them are
+    `complete`; the number of parts.
 
     Files that one of the folders in `earlier` has, and that have not changed, are copied from there. Raises UserError
     for a path that does not exist, or when nothing can be read.
@@ -52,7 +54,7 @@ def read_texts(
     before: dict[str, Kept] = {}
     for place in earlier:
         before |= kept_files(place, reading)
-    total = sum(1 for _ in in_pieces(find_files(paths)))
+    total = sum(1 for _ in in_pieces(find_files(paths, exclude)))
     listen(Phase("reading", total, "files"))
     totals = {"read": 0, "skipped": 0, "failed": 0}
     folder.mkdir(parents=True)
@@ -86,7 +88,7 @@ def read_texts(
             journal.append({**row, "ranges": ranges, "checksum": writer.checksum})
 
     def found() -> Iterator[Path | Piece | Server | FileRecord | _Same]:
-        for item in in_pieces(find_files(paths)):
+        for item in in_pieces(find_files(paths, exclude)):
             if isinstance(item, Path | Piece):
                 name = show(str(item))
                 stat, kept = _stat(item), before.get(name)

@@ -18,7 +18,7 @@ def reading_options(data: Mapping[str, Any]) -> Options:
 def read_clean(paths: Sequence[Path | Server], config: Config) -> Iterator[Document | FileRecord]:
     """`read_documents`, cleaned and masked as for training; documents that are blank then are left out."""
     data = config.data
-    for item in read_documents(paths, options=reading_options(asdict(data))):
+    for item in read_documents(paths, options=reading_options(asdict(data)), exclude=data.exclude):
         if isinstance(item, Document):
             item = clean_document(item, data.clean, data.mask)[0]
             if not item.text.strip():

@@ -33,11 +33,11 @@ _KEY_BITS = np.uint64((1 << 60) - 1)  # datatrove takes keys of 2^61 - 1 and mor
 _LINES_AHEAD = 1_000_000  # keys that a matching task holds, from all parts together: 0.3 GB
 
 
-def list_inputs(paths: Sequence[Path]) -> list[str]:
-    """The files and pieces of `paths` in the order of `find_files`, each a line of JSON that also says when it was
-    changed. Raises UserError for a path that does not exist."""
+def list_inputs(paths: Sequence[Path], exclude: Sequence[str] = ()) -> list[str]:
+    """The files and pieces of `paths` but what matches `exclude`, in the order of `find_files`, each a line of JSON
+    that also says when it was changed. Raises UserError for a path that does not exist."""
     rows = []
-    for item in in_pieces(find_files(paths)):
+    for item in in_pieces(find_files(paths, exclude)):
         if isinstance(item, FileRecord):
             rows.append({"record": asdict(item), "bytes": 0})
             continue

@@ -1,6 +1,7 @@
 """E-mail: single messages (.eml, saved web pages .mhtml) and mailboxes (mbox), with four headers and their text."""
 
 import io
+import itertools
 import re
 from collections.abc import Iterator
 from email.errors import HeaderParseError
@@ -18,28 +19,25 @@ _MOST_HEADER = 2000  # characters
 _MOST_PARTS = 1000
 _MOST_DASHES = 20_000  # lines that begin with two dashes, as the boundaries of parts do
 _MOST_WORK = 100_000_000  # lines times boundaries; about 20 s
-_SHOWN = 10  # names of attachments in the notes
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.M)
+_NAMED = re.compile(rb"name|attachment", re.I)
 _SEPARATOR = re.compile(rb"From .*\S (?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? .*\d\d?:\d\d.* \d{4}")
 
 
 def read_eml(reading: Reading) -> Iterator[Document]:
     """One document: the headers Subject, From, Date and To, a line each, an empty line, and the text; plain text
-    is preferred to HTML. Attachments are not read, their names are noted."""
-    attachments: list[str] = []
-    if text := _message_text(reading.whole(), attachments):
+    is preferred to HTML."""
+    if text := _message_text(reading.whole()):
         yield Document(text, reading.source, reading.media_type)
-    _note(attachments, reading)
 
 
 def read_mbox(reading: Reading) -> Iterator[Document]:
     """One document for each message of a mailbox, named "box.mbox#12"; one message is held at a time."""
-    attachments: list[str] = []
     number = no_text = cut = 0
     for number, (data, complete) in enumerate(_messages(reading), 1):
         cut += not complete
         try:
-            text = _message_text(_QUOTED_FROM.sub(rb"\1", data), attachments)
+            text = _message_text(_QUOTED_FROM.sub(rb"\1", data))
         except (RecursionError, Unreadable):
             text = ""
         if text:
@@ -51,7 +49,33 @@ def read_mbox(reading: Reading) -> Iterator[Document]:
         reading.notes.append(f"{no_text} of {number} messages had no text")
     if cut:
         reading.notes.append(f"{cut} of {number} messages were cut at {size_text(reading.limits.piece_bytes)}")
-    _note(attachments, reading)
+
+
+def attachments(kind: str, reading: Reading) -> Iterator[tuple[str, bytes]]:
+    """(name, content) of what is attached to a message, or to those of a mailbox ("12/plan.pdf"): of `kind` "eml" or
+    "mbox". Pictures that the text shows, which are logos mostly, are left out."""
+    if kind == "eml":
+        yield from _attached(reading.whole())
+        return
+    for number, (data, _) in enumerate(_messages(reading), 1):
+        for name, content in _attached(data):
+            yield f"{number}/{name}", content
+
+
+def _attached(data: bytes) -> Iterator[tuple[str, bytes]]:
+    if _NAMED.search(data) is None or _has_too_many_parts(data):
+        return
+    for part in itertools.islice(BytesParser().parsebytes(data).walk(), _MOST_PARTS):
+        name = _file_name(part)
+        shown = part.get_content_maintype() == "image" and not _is_attachment(part)
+        if not name or shown or part.is_multipart():
+            continue
+        try:
+            content = part.get_payload(decode=True)
+        except Exception:
+            content = None  # uuencode raises what it likes
+        if isinstance(content, bytes):
+            yield name.replace("/", "_"), content
 
 
 def _messages(reading: Reading) -> Iterator[tuple[bytes, bool]]:
@@ -72,18 +96,23 @@ def _messages(reading: Reading) -> Iterator[tuple[bytes, bool]]:
         blank = line_start and not line.strip(b"\r\n")
         line_start = line.endswith(b"\n")
         reading.tick()
+    stream.detach()  # or it would close the file
     if begun:
         yield b"".join(lines), held <= most
 
 
-def _message_text(data: bytes, attachments: list[str]) -> str:
-    # What the parser takes for a line grows with the number of boundaries that could match it.
-    if data.count(b"\n--") > _MOST_DASHES or data.count(b"\n") * data.count(b"boundary") > _MOST_WORK:
+def _message_text(data: bytes) -> str:
+    if _has_too_many_parts(data):
         raise Unreadable("it has too many parts")
     message = BytesParser().parsebytes(data)
-    body = _body(message, attachments)
+    body = _body(message)
     # Headers alone are nothing to learn from.
     return plain("\n".join([*_headers(message), "", body]).strip("\n")) + "\n" if body else ""
+
+
+def _has_too_many_parts(data: bytes) -> bool:
+    # What the parser takes for a line grows with the number of boundaries that could match it.
+    return data.count(b"\n--") > _MOST_DASHES or data.count(b"\n") * data.count(b"boundary") > _MOST_WORK
 
 
 def _headers(message: Message) -> list[str]:
@@ -108,7 +137,7 @@ def _header_text(value: str) -> str:
     return "".join(part if isinstance(part, str) else _decode(part, codec) for part, codec in parts)
 
 
-def _body(message: Message, attachments: list[str]) -> str:
+def _body(message: Message) -> str:
     texts: list[str] = []
     stack = [message]
     for _ in range(_MOST_PARTS):
@@ -127,8 +156,6 @@ def _body(message: Message, attachments: list[str]) -> str:
         elif kind in ("text/plain", "text/html") and not _is_attachment(part):
             text = _part_text(part)
             texts.append(html_text(text, "Snapshot-Content-Location" in message) if kind == "text/html" else text)
-        elif name := _file_name(part):
-            attachments.append(name)
     return "\n\n".join(stripped for text in texts if (stripped := text.strip("\r\n").rstrip()))
 
 
@@ -170,10 +197,3 @@ def _decode(data: bytes, codec: str | None) -> str:
     except (LookupError, UnicodeError, ValueError):
         # Not declared, or declared wrongly.
         return data.decode((find_encoding(data) or ("utf-8", 0))[0], "replace")
-
-
-def _note(attachments: list[str], reading: Reading) -> None:
-    if attachments:
-        names = ", ".join(attachments[:_SHOWN]) + (", ..." if len(attachments) > _SHOWN else "")
-        count = len(attachments)
-        reading.notes.append(f"{count} attachment{'s were' if count > 1 else ' was'} not read: {names}")

@@ -13,6 +13,7 @@ _MAIN = "ppt/presentation.xml"
 _NOT_CONTENT = {"dt", "ftr", "sldNum", "hdr"}  # placeholders that say the same on every slide
 _TITLES = {"title", "ctrTitle"}
 _BULLETS = {"buChar", "buAutoNum", "buBlip"}
+_INDENTS = ("  ", "\t")
 _LEVELS = set("012345678")
 _MOST_CELLS = 10_000  # of a chart's data; beyond, it is a data set and not a slide
 
@@ -152,8 +153,12 @@ def _placeholder(shape: Any) -> tuple[str | None, str]:
 
 def _paragraphs(body: Any, styles: list[Any]) -> Iterator[Block]:
     counts: dict[int, int] = {}
-    for paragraph in body.iterchildren("{*}p"):
-        text = _text(paragraph).strip("\n\v")
+    lines = [_text(paragraph) for paragraph in body.iterchildren("{*}p")]
+    if any(line.startswith(_INDENTS) and line.strip() for line in lines[1:]):
+        yield "paragraph", "\n".join(lines).strip("\n\v")  # spaces that were typed are code, or verse
+        return
+    for paragraph, line in zip(body.iterchildren("{*}p"), lines, strict=True):
+        text = line.strip("\n\v")
         if not text.strip():
             continue
         properties = paragraph.find("{*}pPr")
