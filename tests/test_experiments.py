@@ -1,0 +1,130 @@
+"""The queue of experiments: runs once, continues, gives all seeds the same steps, and its table and fit say what is."""
+
+import json
+import math
+import tomllib
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from groundup.config import load_config
+from groundup.events import Phase, Progress
+
+ROOT = Path(__file__).parents[1]
+LIST = """
+cpu_seconds = 0.3
+threads = 1
+validation_bytes = 2_000
+
+[baseline]
+"data.tokenizer" = "bytes"
+"model.layers" = 1
+"model.context" = 32
+"model.dropout" = 0.0
+"training.tokens_per_update" = 256
+"device.compile" = "off"
+"optimizer.name" = "muon"
+
+[widths.32]
+"model.width" = 32
+
+[[runs]]
+name = "baseline"
+corpora = ["small"]
+widths = [32]
+
+[[runs]]
+name = "adamw"
+corpora = ["absent"]
+widths = [32]
+set = { "optimizer.name" = "adamw" }
+"""
+
+
+@pytest.fixture(scope="module")
+def experiments() -> Any:
+    spec = util.spec_from_file_location("experiments", ROOT / "benchmarks" / "experiments.py")
+    assert spec and spec.loader
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_what_is_missing_runs_once_and_other_seeds_take_the_same_steps(
+    experiments: Any, documents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "trial.toml").write_text(LIST)
+    command = ["run", "trial", "--folder", str(tmp_path), "--work", str(tmp_path / "work")]
+    experiments.main([*command, "--corpus", f"small={documents}"])
+    assert "left out, no --corpus absent=PATH" in capsys.readouterr().out
+    (first,) = experiments.rows_of(tmp_path, "trial")
+    assert first["entry"] == "baseline" and first["settings"]["optimizer.name"] == "muon"
+    assert first["steps"] >= 10 and first["tokens"] == 256 * first["steps"]
+    assert first["cpu_seconds"] > 0 and first["wall_seconds"] > 0 and first["compute"]["threads"] == 1
+    assert 0 < first["bits_per_byte"] < 8 and first["baselines"]["5-gram"] > 0
+
+    experiments.main([*command, "--corpus", f"small={documents}", "--only", "baseline", "--seeds", "0", "1"])
+    assert "1 of 2 runs are done" in capsys.readouterr().out
+    rows = experiments.rows_of(tmp_path, "trial")
+    assert [row["seed"] for row in rows] == [0, 1]
+    assert rows[1]["steps"] == first["steps"] and rows[1]["bits_per_byte"] != first["bits_per_byte"]
+
+    experiments.main([*command, "--corpus", f"small={documents}", "--limit-minutes", "0", "--seeds", "7"])
+    assert "the time is up" in capsys.readouterr().out
+    assert len(experiments.rows_of(tmp_path, "trial")) == 2
+
+
+def test_the_committed_lists_name_settings_that_exist(experiments: Any) -> None:
+
+    for file in (ROOT / "benchmarks" / "experiments").glob("*.toml"):
+        listed = tomllib.loads(file.read_text(encoding="utf-8"))
+        runs = list(experiments.runs_of(listed, None, None))
+        assert len({json.dumps(run, sort_keys=True) for run in runs}) == len(runs) > 10
+        for run in runs:
+            load_config(None, run["settings"])
+
+
+def row(entry: str, bits: float | None, seed: int = 0) -> dict[str, Any]:
+    return {"entry": entry, "corpus": "c", "width": 8, "seed": seed, "bits_per_byte": bits} | dict.fromkeys(
+        ("steps", "tokens", "bytes_per_token", "cpu_seconds"), 10
+    )
+
+
+def test_the_table_compares_with_the_baseline_and_the_page_keeps_the_rest(experiments: Any, tmp_path: Path) -> None:
+    rows = [row("baseline", 2.0), row("baseline", 2.2, 1), row("better", 1.5), row("better", 1.7, 1), row("bad", None)]
+    lines = experiments.table_of(rows, markdown=False).splitlines()
+    assert lines[1].split()[2:5] == ["better", "1.6000", "±"] and "-0.5000" in lines[1] and "-3.5 (df 2)" in lines[1]
+    assert "baseline" in lines[2] and "not finite" in lines[3]
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- table: trial -->\nold\n<!-- end -->\nafter\n")
+    (tmp_path / "trial.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    experiments.main(["table", "trial", "--folder", str(tmp_path), "--write", str(page)])
+    text = page.read_text()
+    assert text.startswith("before\n<!-- table: trial -->\n| corpus |") and text.endswith("|\n<!-- end -->\nafter\n")
+    assert "old" not in text
+
+
+def test_welchs_t_is_that_of_an_example_worked_by_hand(experiments: Any) -> None:
+    # means 4 and 1, variances 4 and 1, of 3 and 4: t = 3 / sqrt(4/3 + 1/4), df by Welch's formula
+    t, freedom = experiments.welch([2, 4, 6], [1 - math.sqrt(1.5), 1, 1, 1 + math.sqrt(1.5)])
+    assert t == pytest.approx(3 / math.sqrt(4 / 3 + 1 / 4))
+    assert freedom == pytest.approx((4 / 3 + 1 / 4) ** 2 / ((4 / 3) ** 2 / 2 + (1 / 4) ** 2 / 3))
+    assert experiments.welch([1.0], [2.0, 3.0]) is None and experiments.welch([1.0, 1.0], [2.0, 2.0]) is None
+
+
+def test_a_clock_counts_updates_only(experiments: Any) -> None:
+    clock = experiments.Clock()
+    clock(Phase("reading"))
+    clock(Progress(1))
+    clock(Phase("training"))
+    for _ in range(3):
+        sum(math.sqrt(n) for n in np.arange(20_000))
+        clock(Progress(1))
+    clock(Phase("reporting"))
+    clock(Progress(1))
+    assert len(clock.marks) == 3
+    cpu, wall = clock.seconds(4)
+    assert cpu == pytest.approx((clock.marks[-1][0] - clock.marks[0][0]) * 2) and cpu > 0 and wall > 0
