@@ -1,13 +1,19 @@
 """`plan`: what `train` then does, with a reason for every value, and nothing left behind."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from groundup import verbs
+from groundup.corpus import Corpus
 from groundup.errors import UserError
+from groundup.evaluation import reference_models
+from groundup.planning.prediction import Fit
+from groundup.reporting import describe_plan
+from groundup.verbs import planning
 
 
 def test_train_does_what_plan_said(finished: Path, documents: Path, tiny: dict[str, Any]) -> None:
@@ -29,6 +35,28 @@ def test_a_prepared_corpus_is_planned_for_without_reading(corpus_dir: Path, docu
     assert (plan.shape, plan.steps) == (again.shape, again.steps)
     assert plan.epochs == pytest.approx(2, rel=0.01)
     assert corpus["files"]["read"] == 20
+
+
+def test_the_loss_is_predicted_from_runs_that_were_measured_or_not_at_all(
+    corpus_dir: Path, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, corpus = verbs.plan([corpus_dir], steps=20, settings=tiny)
+    facts = {"plan": made.to_json(), "corpus": corpus, "notices": []}
+    monkeypatch.setattr(planning, "FITTED", None)
+    _, unfitted = verbs.plan([corpus_dir], steps=20, settings=tiny)
+    assert unfitted["predicted"] == {"none": "no runs have been measured for it yet"}
+    assert "no prediction: no runs" in describe_plan(facts | {"corpus": unfitted})
+
+    # a fit that says: nine tenths of the 5-gram's bits per byte, whatever is trained
+    flat = Fit((math.log(0.9), 0, 0, 0), ((0.0,) * 4,) * 4, 0.1, 24, (0.0,) * 3, (50.0,) * 3, "made up")
+    monkeypatch.setattr(planning, "FITTED", flat)
+    _, corpus = verbs.plan([corpus_dir], steps=20, settings=tiny)
+    opened = Corpus(corpus_dir)
+    baseline = reference_models(opened, opened.validation_documents())["5-gram"]["bits_per_byte"]
+    predicted = corpus["predicted"]
+    assert predicted["bits_per_byte"] == pytest.approx(0.9 * baseline)
+    assert predicted["low"] < predicted["bits_per_byte"] < predicted["high"]
+    assert f"about {predicted['bits_per_byte']:.2f} bits per byte" in describe_plan(facts | {"corpus": corpus})
 
 
 def test_without_a_budget_the_default_one_is_planned(corpus_dir: Path) -> None:

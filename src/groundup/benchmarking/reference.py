@@ -1,7 +1,7 @@
 """The reference for time to quality: nanoGPT's README recipe for CPUs, on characters, with transformers' GPT-2 class.
 
-Run as a process of its own, `python -m groundup.benchmarking.reference REQUEST RESULT`, so that nothing it does to
-torch or its memory touches what is measured after it.
+Run as a process of its own, `python reference.py REQUEST RESULT`: as a file, not as a module, because importing the
+room around it would cost time that nanoGPT does not need.
 """
 
 import importlib.util
@@ -68,7 +68,7 @@ def run_reference(
         asked, answer = Path(name, "request.json"), Path(name, "result.json")
         request = {"train": train, "validation": validation, "seed": seed, "steps": steps, "began": time.time()}
         asked.write_text(json.dumps(request), encoding="utf-8")
-        command = [sys.executable, "-P", "-m", "groundup.benchmarking.reference", str(asked), str(answer)]
+        command = [sys.executable, "-P", __file__, str(asked), str(answer)]
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
         return json.loads(answer.read_text(encoding="utf-8"))
 

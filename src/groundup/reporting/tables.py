@@ -23,12 +23,20 @@ def describe_plan(facts: Mapping[str, Any]) -> str:
         f"training     about {whole(plan['steps'])} steps, {whole(plan['tokens'])} tokens,"
         f" {number(plan['epochs'], 2)} epochs",
         f"cost         about {duration(corpus['estimated_minutes'] * 60)} and {size(plan['memory_bytes'])} of memory",
+        f"loss         {_predicted(corpus['predicted'])}",
     ]
     table = Table("setting", "value", "reason", box=None, pad_edge=False, header_style="bold")
     for row in plan["decisions"]:
         table.add_row(row["key"], str(row["value"]), row["reason"])
     notes = [f"note: {note}" for note in [*corpus["notes"], *facts["notices"]]]
     return "\n".join([*lines, "", render(table), *notes]).rstrip()
+
+
+def _predicted(predicted: Mapping[str, Any]) -> str:
+    if "none" in predicted:
+        return f"no prediction: {predicted['none']}"
+    low, middle, high = (number(predicted[key], 2) for key in ("low", "bits_per_byte", "high"))
+    return f"about {middle} bits per byte of the held-out text, nine times of ten from {low} to {high}"
 
 
 def describe_scores(scores: Mapping[str, Any]) -> str:
