@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from groundup.verbs import (
+        benchmark,
         chat,
         compare,
         demo,
@@ -32,6 +33,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 __version__ = version("groundup")
 __all__ = [
+    "benchmark",
     "chat",
     "compare",
     "demo",

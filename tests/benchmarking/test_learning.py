@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from groundup import verbs
 from groundup.benchmarking.learning import measure_learning
+from groundup.cli import main
 from groundup.errors import UserError
 from groundup.reporting.learning import describe_learning, draw_learning
 
@@ -56,6 +58,20 @@ def test_the_table_and_the_picture_show_it(measured: tuple[Path, dict]) -> None:
     assert lines[2].endswith((" 0 of 1", " 1 of 1"))
     draw_learning(result, folder / "plot.png")
     assert (folder / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_verb_and_the_command_do_the_same(measured: tuple[Path, dict], capsys: pytest.CaptureFixture[str]) -> None:
+    folder, result = measured
+    text, out = folder / "text.txt", folder / "out.json"
+    again = verbs.benchmark("learn", text=text, out=out, plot=folder / "again.png", **result["options"])
+    assert again["summary"] == result["summary"]
+    assert (folder / "again.png").is_file()
+    # the command has the reference's 2,000 steps, which these results do not
+    words = ["--at", "1/2", "--seeds", "0", "--cache", "cold", "--threads", "1"]
+    with pytest.raises(SystemExit) as stop:
+        main(["benchmark", "learn", str(text), *words, "--out", str(out)])
+    assert stop.value.code == 2
+    assert "other settings" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("options", [{"at": ["1/0"]}, {"at": ["-1"]}, {"at": ["soon"]}, {"caches": ["hot"]}])

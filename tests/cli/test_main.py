@@ -179,6 +179,10 @@ def test_plan_prepare_read_report_and_compare(
         (["read", "HERE/blank.txt"], "no text could be read"),
         (["prepare", "DOCS", "--out", "HERE/c", "--duplicates", "-1"], "--duplicates"),
         (["prepare", "DOCS", "--out", "HERE/c", "--tasks", "0"], "--tasks"),
+        (["benchmark", "train", "--shape", "z"], "unknown shape 'z'"),
+        (["benchmark", "train", "--contestants", "gpt9"], "unknown contestant 'gpt9'"),
+        (["benchmark", "train", "--out", "HERE/none/x.json"], "folder does not exist"),
+        (["benchmark", "sleep"], "sleep"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -18,6 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         from cyclopts import CycloptsError
 
+        import groundup.cli.benchmarks
         import groundup.cli.documents
         import groundup.cli.making
         import groundup.cli.using  # noqa: F401 (they put their commands into the app)

@@ -11,9 +11,11 @@ from groundup.reporting.terminal import terminal_listener
 from groundup.reporting.terminal_curve import terminal_curve
 
 if TYPE_CHECKING:
+    from groundup.reporting.benchmarks import describe_training_benchmark, draw_training_benchmark
     from groundup.reporting.comparison import draw_comparison
     from groundup.reporting.corpus import describe_corpus, describe_ledger, describe_origin, describe_pairs
     from groundup.reporting.curves import draw_loss_by_epoch, draw_training_curve
+    from groundup.reporting.learning import describe_learning, draw_learning
     from groundup.reporting.page import write_report
     from groundup.reporting.summary import summarize
     from groundup.reporting.tables import describe_comparison, describe_plan, describe_scores
@@ -22,14 +24,18 @@ if TYPE_CHECKING:
 _LATER = {
     "describe_comparison": "tables",
     "describe_corpus": "corpus",
+    "describe_learning": "learning",
     "describe_ledger": "corpus",
     "describe_origin": "corpus",
     "describe_pairs": "corpus",
     "describe_plan": "tables",
     "describe_scores": "tables",
     "describe_tokens": "tokens",
+    "describe_training_benchmark": "benchmarks",
     "draw_comparison": "comparison",
+    "draw_learning": "learning",
     "draw_loss_by_epoch": "curves",
+    "draw_training_benchmark": "benchmarks",
     "draw_training_curve": "curves",
     "summarize": "summary",
     "write_report": "page",
@@ -39,14 +45,18 @@ __all__ = [
     "ProgressLog",
     "describe_comparison",
     "describe_corpus",
+    "describe_learning",
     "describe_ledger",
     "describe_origin",
     "describe_pairs",
     "describe_plan",
     "describe_scores",
     "describe_tokens",
+    "describe_training_benchmark",
     "draw_comparison",
+    "draw_learning",
     "draw_loss_by_epoch",
+    "draw_training_benchmark",
     "draw_training_curve",
     "plain_line",
     "summarize",

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from groundup.verbs.benchmarking import benchmark
     from groundup.verbs.demonstration import demo
     from groundup.verbs.documents import prepare, read
     from groundup.verbs.evaluation import evaluate
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from groundup.verbs.training import resume, train
 
 _MODULES = {
+    "benchmark": "benchmarking",
     "chat": "generation",
     "compare": "reporting",
     "demo": "demonstration",
@@ -33,6 +35,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "benchmark",
     "chat",
     "compare",
     "demo",

@@ -1,0 +1,12 @@
+"""groundup beside its peers on this machine: each in a process of its own, in turns, at the same work.
+
+Rows say what was measured, what is not installed and what died; `contest` takes the turns, and the other files say at
+what.
+"""
+
+from groundup.benchmarking.contest import Entrant, Outcome, contest
+from groundup.benchmarking.learning import measure_learning
+from groundup.benchmarking.shapes import SHAPES, Shape
+from groundup.benchmarking.training import CONTESTANTS, compare_training
+
+__all__ = ["CONTESTANTS", "SHAPES", "Entrant", "Outcome", "Shape", "compare_training", "contest", "measure_learning"]
