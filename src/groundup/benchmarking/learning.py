@@ -26,7 +26,7 @@ from groundup.config import load_config
 from groundup.cores import usable_cores
 from groundup.corpus import read_clean
 from groundup.documents import Document
-from groundup.errors import UserError
+from groundup.errors import EXIT_USER, UserError
 from groundup.events import Listener, Notice, Phase, nobody
 from groundup.runs import Run, read_entries, read_journal, read_json, write_atomic
 
@@ -193,8 +193,10 @@ def _groundup(arguments: list[str], environment: dict[str, str], work: Path) -> 
         text=True,
         encoding="utf-8",
     )
+    if ended.returncode == EXIT_USER:
+        raise UserError(ended.stderr.strip().removeprefix("groundup: "))
     if ended.returncode:
-        raise UserError(f"groundup {arguments[0]} failed: {ended.stderr.strip()[-2000:]}", where="groundup benchmark")
+        raise RuntimeError(f"groundup {arguments[0]} ended with {ended.returncode}: {ended.stderr.strip()[-2000:]}")
     return ended.stdout
 
 
