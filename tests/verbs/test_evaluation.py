@@ -104,3 +104,16 @@ def test_a_damaged_best_checkpoint_is_named(finished: Path, tmp_path: Path) -> N
     weights.write_bytes(weights.read_bytes()[:-1])
     with pytest.raises(UserError, match=r"model\.safetensors"):
         verbs.evaluate(moved)
+
+
+def test_fewer_bits_cost_less_than_half_a_percent(corpus_dir: Path, tmp_path: Path, tiny: dict) -> None:
+    run = verbs.train(corpus_dir, out=tmp_path / "run", steps=200, settings=tiny | {"model.width": 64})
+    exact = verbs.evaluate(run.path)
+    assert exact["precision"] == "float32"
+    assert exact["bits_per_byte"] < exact["baselines"]["bigram"]["bits_per_byte"]  # it learned something to lose
+    for precision in ("bfloat16", "int8"):
+        scores = verbs.evaluate(run.path, precision=precision)
+        assert scores["precision"] == precision
+        assert scores["tokens"] == exact["tokens"]
+        assert scores["bits_per_byte"] != exact["bits_per_byte"]
+        assert scores["bits_per_byte"] == pytest.approx(exact["bits_per_byte"], rel=0.005)

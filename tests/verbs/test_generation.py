@@ -8,7 +8,7 @@ import pytest
 
 from groundup import verbs
 from groundup.errors import UserError
-from groundup.inference import SamplingSettings
+from groundup.inference import Precision, SamplingSettings
 
 SHORT = SamplingSettings(max_new_tokens=12, seed=5)
 
@@ -40,6 +40,16 @@ def test_streamed_pieces_make_up_the_texts(finished: Path) -> None:
     assert [pieces.get(index, "") for index in range(6)] == [text.text for text in streamed]
     assert streamed == verbs.generate(finished, prompts, SHORT, n=2)
     assert streamed == verbs.generate(finished, prompts, SHORT, n=2, use_cache=False)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_fewer_bits_write_too_and_another_number_is_refused(finished: Path, precision: Precision) -> None:
+    settings = SamplingSettings(max_new_tokens=80, temperature=0)
+    text = verbs.generate(finished, ["The old"], settings, precision=precision)
+    assert len(text[0].token_ids) > 0
+    assert verbs.generate(finished, ["The old"], settings, precision=precision) == text
+    with pytest.raises(UserError, match="precision: is 'int4'"):
+        verbs.generate(finished, ["The old"], settings, precision="int4")  # pyright: ignore[reportArgumentType]
 
 
 def test_without_a_checkpoint_there_is_nothing_to_write_with(finished: Path, tmp_path: Path) -> None:

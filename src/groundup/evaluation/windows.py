@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from groundup.corpus import IGNORE
 from groundup.evaluation.scores import Scores
-from groundup.model import Transformer
 from groundup.parallel import Compute
 
 LOGITS_AT_ONCE = 8_000_000  # elements of the (B, T, V) logits: 32 MB in float32; larger batches scored more slowly
@@ -70,7 +70,7 @@ class Windows:
 
 @torch.no_grad()
 def score(
-    model: Transformer,
+    model: nn.Module,
     windows: Windows,
     *,
     eos_id: int,
@@ -78,7 +78,9 @@ def score(
     compute: Compute,
     poll: Callable[[], None] = lambda: None,
 ) -> Scores:
-    """Score every target of `windows`. `byte_lengths` (V,) is the bytes of each token; `poll` is called for each batch.
+    """Score every target of `windows`. `model` turns token ids (B, T) into logits (B, T, V).
+
+    `byte_lengths` (V,) is the bytes of each token; `poll` is called for each batch.
 
     Sums are kept in float64 and taken in a fixed order, so that equal weights give equal scores to the last bit.
     """

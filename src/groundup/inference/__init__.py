@@ -5,6 +5,17 @@
 
 from groundup.inference.chat import chat
 from groundup.inference.generate import Generation, generate
+from groundup.inference.packing import PackedModel
 from groundup.inference.sampling import SamplingSettings, choose, probabilities
+from groundup.inference.weights import Precision
 
-__all__ = ["Generation", "SamplingSettings", "chat", "choose", "generate", "probabilities"]
+__all__ = [
+    "Generation",
+    "PackedModel",
+    "Precision",
+    "SamplingSettings",
+    "chat",
+    "choose",
+    "generate",
+    "probabilities",
+]

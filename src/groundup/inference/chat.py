@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from groundup.corpus.tokenizer import Tokenizer
 from groundup.errors import UserError
 from groundup.inference.generate import generate
+from groundup.inference.packing import PackedModel
 from groundup.inference.sampling import SamplingSettings
 from groundup.model import Transformer
 
@@ -24,7 +25,7 @@ _NEXT_TURN = "\nUser:"
 
 
 def chat(
-    model: Transformer,
+    model: Transformer | PackedModel,
     tokenizer: Tokenizer,
     settings: SamplingSettings | None = None,
     *,
@@ -59,7 +60,7 @@ def chat(
 
 @dataclass
 class _Talk:
-    model: Transformer
+    model: Transformer | PackedModel
     tokenizer: Tokenizer
     settings: SamplingSettings
     write: Callable[[str], object]

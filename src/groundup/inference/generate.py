@@ -14,11 +14,14 @@ from torch import Tensor
 
 from groundup.corpus.tokenizer import Tokenizer
 from groundup.errors import UserError
-from groundup.inference.sampling import SamplingSettings, choose, probabilities
+from groundup.inference.native import NativeDecoder, native_decoder
+from groundup.inference.packing import PackedModel
+from groundup.inference.sampling import SamplingSettings, draw
 from groundup.inference.text_stream import TextStream
 from groundup.model import KVCache, Transformer
 
 _ROWS = 32  # generated at once: bounds the memory of the cache, and changes no text
+_LONG = 64  # new tokens from which on a text earns back the second that compiling the decoder takes, once a machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Generation:
 
 
 def generate(
-    model: Transformer,
+    model: Transformer | PackedModel,
     tokenizer: Tokenizer,
     prompts: Sequence[str],
     settings: SamplingSettings,
@@ -57,8 +60,11 @@ def generate(
     A text depends on its prompt, the settings and its number among the `n`, not on the other prompts in the
     batch. `on_text(index, piece)` is called with each piece of text as it becomes certain; `index` is the
     place in the result. `use_cache=False` reads the whole context again for every token: slow, the reference
-    for the cache. Runs in the precision of the caller's autocast. Raises UserError where tokenizer and model
-    do not belong together, or the model's logits are not finite.
+    for the cache.
+
+    A `Transformer` is packed in float32 first; whoever generates often, or in another precision, packs it once.
+    A packed model on a CPU decodes a long text that is alone in its batch with compiled code, where there is a C++
+    compiler. Raises UserError where tokenizer and model do not belong together, or the logits are not finite.
     """
     if tokenizer.vocab_size > model.shape.vocab_size:
         raise UserError(
@@ -80,8 +86,13 @@ def generate(
     model.eval()
     try:
         with torch.inference_mode():
+            packed, native = model, None
+            if use_cache and isinstance(model, Transformer):
+                packed = PackedModel(model)
+            elif use_cache and isinstance(model, PackedModel) and settings.max_new_tokens >= _LONG:
+                native = native_decoder(model)
             for start in range(0, len(rows), _ROWS):
-                _run(model, tokenizer, rows[start : start + _ROWS], settings, use_cache, on_text)
+                _run(packed, native, tokenizer, rows[start : start + _ROWS], settings, use_cache, on_text)
     finally:
         model.train(training)
     return [row.result() for row in rows]
@@ -115,22 +126,26 @@ class _Row:
 
 
 def _run(
-    model: Transformer,
+    model: Transformer | PackedModel,
+    native: NativeDecoder | None,
     tokenizer: Tokenizer,
     rows: list[_Row],
     settings: SamplingSettings,
     use_cache: bool,
     on_text: Callable[[int, str], None] | None,
 ) -> None:
-    source = _cached(model, rows, settings.max_new_tokens) if use_cache else _uncached(model, rows)
+    if use_cache:
+        assert isinstance(model, PackedModel)
+        source = _cached(model, native, rows, settings.max_new_tokens)
+    else:
+        source = _uncached(model, rows)
     for active, logits in source:
         if not bool(torch.isfinite(logits).all()):
             raise UserError("the model's logits are not finite", fix="use an earlier checkpoint")
         logits = logits[:, : tokenizer.vocab_size].cpu()  # rows that only pad the vocabulary are no tokens
-        for row, scores in zip(active, logits, strict=True):
-            previous = row.prompt + row.new if settings.repetition_penalty != 1 else ()
-            chances = probabilities(scores, settings, previous)
-            token = choose(chances, settings.seed, row.sample, len(row.new))
+        previous = [row.prompt + row.new for row in active] if settings.repetition_penalty != 1 else ()
+        tokens = draw(logits, settings, previous, [(row.sample, len(row.new)) for row in active])
+        for row, token in zip(active, tokens, strict=True):
             piece = _accept(row, token, tokenizer, settings, model.shape.context)
             if piece and on_text is not None:
                 on_text(row.index, piece)
@@ -153,17 +168,19 @@ def _accept(row: _Row, token: int, tokenizer: Tokenizer, settings: SamplingSetti
     return piece
 
 
-def _uncached(model: Transformer, rows: list[_Row]) -> Iterator[tuple[list[_Row], Tensor]]:
+def _uncached(model: Transformer | PackedModel, rows: list[_Row]) -> Iterator[tuple[list[_Row], Tensor]]:
     """Yields unfinished rows and their next logits (B, V) until none is left, reading every window anew."""
     while active := [row for row in rows if row.reason is None]:
         yield active, _read(model, active, None)
 
 
-def _cached(model: Transformer, rows: list[_Row], new_tokens: int) -> Iterator[tuple[list[_Row], Tensor]]:
+def _cached(
+    model: PackedModel, native: NativeDecoder | None, rows: list[_Row], new_tokens: int
+) -> Iterator[tuple[list[_Row], Tensor]]:
     """The same, reading one token a row where the cache holds the others."""
     capacity = min(model.shape.context, max(len(row.window) for row in rows) + new_tokens)
-    device = model.head_weight.device
-    cache = KVCache(model.shape, len(rows), capacity, device=device)
+    device = model.cos.device
+    cache = model.cache(len(rows), capacity)
     held, active = rows, rows
     while active:
         if len(active) < len(held):
@@ -171,6 +188,9 @@ def _cached(model: Transformer, rows: list[_Row], new_tokens: int) -> Iterator[t
         fresh = [i for i, row in enumerate(active) if row.fresh]
         if len(fresh) == len(active):
             logits = _read(model, active, cache)
+        elif native and len(active) == 1:
+            window = active[0].window
+            logits = native.step(window[-1], len(window) - 1, cache)
         else:
             # rows that slid take part with some token in slot 0; all their slots are replaced right after
             positions = torch.tensor([[0 if row.fresh else len(row.window) - 1] for row in active])
@@ -178,16 +198,16 @@ def _cached(model: Transformer, rows: list[_Row], new_tokens: int) -> Iterator[t
             logits = model(ids.to(device), cache, positions.to(device))[:, -1].float()
             if fresh:
                 slid = [active[i] for i in fresh]
-                part = KVCache(model.shape, len(slid), max(len(r.window) for r in slid), device=device)
+                part = model.cache(len(slid), max(len(row.window) for row in slid))
                 logits[fresh] = _read(model, slid, part)
                 cache.put(fresh, part)
         yield active, logits
         held, active = active, [row for row in active if row.reason is None]
 
 
-def _read(model: Transformer, rows: list[_Row], cache: KVCache | None) -> Tensor:
+def _read(model: Transformer | PackedModel, rows: list[_Row], cache: KVCache | None) -> Tensor:
     """Read whole windows from position 0, into a cache if given; returns next logits (B, V), float32."""
-    device = model.head_weight.device
+    device = model.cos.device
     lengths = torch.tensor([len(row.window) for row in rows])
     ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
     for line, row in zip(ids, rows, strict=True):

@@ -55,37 +55,84 @@ def probabilities(logits: Tensor, settings: SamplingSettings, previous: Sequence
     negative ones multiplied (CTRL, arXiv 1909.05858, section 4.1). Tokens tied with the last of the top k are
     kept; with temperature 0 the first of the likeliest tokens has probability 1.
     """
-    scores = logits.detach().double()
-    if settings.repetition_penalty != 1 and previous:
-        seen = torch.tensor(sorted(set(previous)), device=scores.device)
-        old = scores[seen]
-        penalty = settings.repetition_penalty
-        scores = scores.index_copy(0, seen, torch.where(old > 0, old / penalty, old * penalty))
-    if settings.temperature == 0:
-        return torch.zeros_like(scores).index_fill(0, scores.argmax(), 1.0)
-    # the largest becomes 0 before the division, so that a tiny temperature cannot overflow
-    scores = (scores - scores.max()) / settings.temperature
-    if 0 < settings.top_k < scores.numel():
-        least = scores.topk(settings.top_k).values[-1]
-        scores = scores.masked_fill(scores < least, -math.inf)
-    result = scores.softmax(dim=0)
-    if settings.top_p < 1:
-        ordered, index = result.sort(descending=True, stable=True)
-        # a token stays while those before it have not yet reached top_p; the first always stays
-        reached = ordered.cumsum(0) - ordered >= settings.top_p
-        result = result.masked_fill(torch.zeros_like(reached).scatter(0, index, reached), 0.0)
-    if settings.min_p > 0:
-        result = result.masked_fill(result < settings.min_p * result.max(), 0.0)
-    return result / result.sum()
+    chances, ids = _candidates(logits[None], settings, [previous])
+    return chances.new_zeros(logits.shape).scatter(0, ids[0], chances[0])
 
 
 def choose(probability: Tensor, seed: int, sample: int, step: int) -> int:
     """One token drawn from probabilities (V,), a pure function of them and of (seed, sample, step)."""
-    uniform = (derive(seed, f"sample/{sample}", step) >> 10) / 2**53  # 53 bits: exact, and always below 1
-    total = probability.cumsum(0)
-    token = int(torch.searchsorted(total, uniform * total[-1], right=True))
+    return int(_places(probability[None], [_uniform(seed, sample, step)]))
+
+
+def draw(
+    logits: Tensor, settings: SamplingSettings, previous: Sequence[Sequence[int]], draws: Sequence[tuple[int, int]]
+) -> list[int]:
+    """The next token of each row of `logits` (B, V): `choose` among `probabilities`, for all rows at once.
+
+    `previous` are the tokens of each row, which only a repetition penalty looks at; `draws` its (sample, step).
+    """
+    chances, ids = _candidates(logits, settings, previous)
+    if ids.shape[1] == 1:
+        return ids[:, 0].tolist()
+    places = _places(chances, [_uniform(settings.seed, sample, step) for sample, step in draws])
+    return ids.gather(1, places)[:, 0].tolist()
+
+
+def _candidates(logits: Tensor, settings: SamplingSettings, previous: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Logits (B, V) to probabilities (B, n) in float64 of the tokens (B, n), which ascend; the others have none."""
+    scores = _penalized(logits.detach(), settings.repetition_penalty, previous)
+    if settings.temperature == 0:
+        ids = scores.argmax(1, keepdim=True)
+        return torch.ones_like(ids, dtype=torch.float64), ids
+    if 0 < settings.top_k < scores.shape[1]:
+        # with a large vocabulary everything after this works on k numbers instead of all
+        top = scores.topk(settings.top_k)
+        least = top.values[:, -1:]
+        kept = int((scores >= least).sum(1).max())
+        if kept > settings.top_k:
+            top = scores.topk(kept)
+        ids, order = top.indices.sort(1)
+        scores = top.values.gather(1, order)
+        scores = scores.double().masked_fill(scores < least, -math.inf)
+    else:
+        ids = torch.arange(scores.shape[1], device=scores.device).expand(scores.shape)
+        scores = scores.double()
+    # the largest becomes 0 before the division, so that a tiny temperature cannot overflow
+    result = ((scores - scores.amax(1, keepdim=True)) / settings.temperature).softmax(1)
+    if settings.top_p < 1:
+        ordered, index = result.sort(dim=1, descending=True, stable=True)
+        # a token stays while those before it have not yet reached top_p; the first always stays
+        reached = ordered.cumsum(1) - ordered >= settings.top_p
+        result = result.masked_fill(torch.zeros_like(reached).scatter(1, index, reached), 0.0)
+    if settings.min_p > 0:
+        result = result.masked_fill(result < settings.min_p * result.amax(1, keepdim=True), 0.0)
+    return result / result.sum(1, keepdim=True), ids
+
+
+def _penalized(logits: Tensor, penalty: float, previous: Sequence[Sequence[int]]) -> Tensor:
+    if penalty == 1 or not any(previous):
+        return logits
+    scores = logits.double()  # a copy, unless it was float64 already
+    scores = scores.clone() if scores is logits else scores
+    for row, tokens in zip(scores, previous, strict=True):
+        seen = torch.tensor(sorted(set(tokens)), dtype=torch.long, device=scores.device)
+        old = row[seen]
+        row[seen] = torch.where(old > 0, old / penalty, old * penalty)
+    return scores
+
+
+def _uniform(seed: int, sample: int, step: int) -> float:
+    return (derive(seed, f"sample/{sample}", step) >> 10) / 2**53  # 53 bits: exact, and always below 1
+
+
+def _places(chances: Tensor, uniform: Sequence[float]) -> Tensor:
+    """Where each row of `chances` (B, n) reaches its number from [0, 1): (B, 1)."""
+    total = chances.cumsum(1)
+    draws = torch.tensor(uniform, dtype=total.dtype, device=total.device)[:, None]
+    places = torch.searchsorted(total, draws * total[:, -1:], right=True)
     # rounding may carry the draw past the last possible token
-    return min(token, int(probability.nonzero()[-1]))
+    possible = torch.arange(chances.shape[1], device=chances.device) * (chances > 0)
+    return places.minimum(possible.amax(1, keepdim=True))
 
 
 def _number(name: str, value: float, least: float, most: float) -> None:

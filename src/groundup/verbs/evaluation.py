@@ -12,18 +12,22 @@ from groundup.documents import Document
 from groundup.errors import UserError
 from groundup.evaluation import Windows, reference_models, score
 from groundup.events import Listener, Notice, Phase, nobody
+from groundup.inference import PackedModel, Precision
 from groundup.model import load_model
 from groundup.parallel import decide_compute
 from groundup.runs import Run, find_checkpoint, stop_on_signals
 from groundup.verbs.request import PathLike, Paths, as_inputs
 
 
-def evaluate(run: PathLike, paths: Paths = (), *, listen: Listener = nobody) -> dict[str, Any]:
+def evaluate(
+    run: PathLike, paths: Paths = (), *, precision: Precision = "float32", listen: Listener = nobody
+) -> dict[str, Any]:
     """Score the best checkpoint of `run` on every token of the files at `paths`, or of its validation split.
 
     Returns `loss` (nats per token), `perplexity`, `accuracy`, `bits_per_byte`, `tokens`, `bytes`, and `baselines`
     counted on the run's training text. Files are scored exactly as `read` prints them, without deduplication.
-    Raises UserError when the run has no checkpoint or there is no text to score.
+    `precision` is that of the weights, as for `generate`. Raises UserError when the run has no checkpoint or there is
+    no text to score.
     """
     run, given = Path(run), as_inputs(paths)
     checkpoint = find_checkpoint(run)
@@ -42,6 +46,8 @@ def evaluate(run: PathLike, paths: Paths = (), *, listen: Listener = nobody) -> 
     compute = decide_compute(config)
     model = load_model(checkpoint, compute.device)
     model.attention = compute.attention
+    context, vocab_size = model.shape.context, model.shape.vocab_size
+    scorer = model if precision == "float32" else PackedModel(model, precision)
     corpus = Corpus(opened.corpus) if opened else None
     if given:
         listen(Phase("reading"))
@@ -63,14 +69,14 @@ def evaluate(run: PathLike, paths: Paths = (), *, listen: Listener = nobody) -> 
             if given
             else "the run held nothing out: give files, groundup evaluate RUN PATH...",
         )
-    windows = Windows.of(documents, model.shape.context)
+    windows = Windows.of(documents, context)
     listen(Phase(f"scoring {windows.tokens:,} tokens"))
     with stop_on_signals() as stop:
         scores = score(
-            model,
+            scorer,
             windows,
             eos_id=tokenizer.eos_id,
-            byte_lengths=torch.from_numpy(tokenizer.byte_lengths(model.shape.vocab_size)),
+            byte_lengths=torch.from_numpy(tokenizer.byte_lengths(vocab_size)),
             compute=compute,
             poll=stop.poll,
         )
@@ -78,6 +84,7 @@ def evaluate(run: PathLike, paths: Paths = (), *, listen: Listener = nobody) -> 
         **asdict(scores),
         "source": [str(path) for path in given] or "validation split",
         "checkpoint": str(checkpoint),
-        "context": model.shape.context,
+        "context": context,
+        "precision": precision,
         "baselines": reference_models(corpus, documents) if corpus and corpus.path.is_dir() else {},
     }
