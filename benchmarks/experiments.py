@@ -50,7 +50,8 @@ def main(arguments: list[str] | None = None) -> None:
         corpora = dict(item.split("=", 1) for item in given.corpus)
         run_queue(given, {name: Path(path).resolve() for name, path in corpora.items()})
     elif given.command == "fit":
-        print(fit_of([row for row in rows_of(given.folder, given.name) if row["entry"] == given.entry], given.name))
+        rows = [row for row in rows_of(given.folder, given.name) if row["entry"] == given.entry]
+        print(fit_of([row for row in rows if row["bits_per_byte"] is not None], given.name))
     elif given.write:
         text, mark = given.write.read_text(encoding="utf-8"), f"<!-- table: {given.name} -->"
         before, _, rest = text.partition(mark)

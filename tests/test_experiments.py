@@ -115,6 +115,28 @@ def test_welchs_t_is_that_of_an_example_worked_by_hand(experiments: Any) -> None
     assert experiments.welch([1.0], [2.0, 3.0]) is None and experiments.welch([1.0, 1.0], [2.0, 2.0]) is None
 
 
+def test_the_fit_that_is_printed_predicts_the_runs_it_was_made_from(
+    experiments: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw = np.random.default_rng(0)
+    rows = []
+    for number in range(40):
+        tokens, weights, epochs = (int(value) for value in np.exp(draw.uniform((12, 12, 0), (16, 16, 3))))
+        bits = 6 * tokens**-0.1 * weights**-0.02 * math.exp(draw.normal(0, 0.05))
+        facts = {"settings": {"number": number}, "cpu_budget": 60, "parameters": weights, "epochs": epochs}
+        rows.append(row("baseline", bits) | facts | {"tokens": tokens, "baselines": {"5-gram": 1.5}})
+    rows.append(row("baseline", None) | {"settings": {}, "cpu_budget": 60})
+    (tmp_path / "trial.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    experiments.main(["fit", "trial", "--folder", str(tmp_path)])
+    *told, verdict, constants = capsys.readouterr().out.splitlines()
+    assert len(told) == 40
+    inside, predicted = [int(word) for word in verdict.split() if word.isdigit()][:2]
+    assert 25 < predicted <= 40 and inside >= 0.75 * predicted
+    assert constants.startswith("FITTED = Fit(coefficients=(")
+    found = [float(part) for part in constants.split("(")[2].split(")")[0].split(",")]
+    assert found[1:3] == pytest.approx([-0.1, -0.02], abs=0.02)
+
+
 def test_a_clock_counts_updates_only(experiments: Any) -> None:
     clock = experiments.Clock()
     clock(Phase("reading"))
