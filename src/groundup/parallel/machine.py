@@ -1,5 +1,6 @@
 """What machine this is."""
 
+import ctypes
 import platform
 import sys
 from functools import cache
@@ -11,6 +12,8 @@ import psutil
 import torch
 
 from groundup.cores import usable_cores
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 @cache
@@ -27,6 +30,17 @@ def processor_flags() -> frozenset[str]:
 def computes_in_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 matrices faster than float32 ones (and not by emulation)."""
     return bool({"avx512_bf16", "amx_bf16", "bf16"} & processor_flags())
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep the memory that a training step frees, since the next one asks for the same again.
+
+    By default it maps every large array anew and gives it back at once, and the kernel clears each page of it: measured
+    1.26 times as fast without at 6 layers, 384 wide (one thread, bfloat16, compiled), 1.06 at 4 layers, 128 wide.
+    """
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
+        mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+        mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 def peak_memory_bytes() -> int:

@@ -111,3 +111,10 @@ def test_blanks_of_code_are_exact():
 def test_a_page_without_a_heading_begins_with_its_title():
     assert html_text("<title>My  day</title><p>It rained.</p>") == "My day\n\nIt rained.\n"
     assert html_text("<title>My day - Blog</title><h1>My day</h1><p>It rained.</p>") == "My day\n\nIt rained.\n"
+
+
+def test_a_list_and_a_table_beside_each_other_are_parted(tmp_path, read):
+    page = "<h1>T</h1><p>words before</p><ul><li>one</li></ul><table><tr><td>1</td><td>2</td></tr></table><ol><li>x</li></ol>"
+    (tmp_path / "a.html").write_text(f"<html><body><main>{page}</main></body></html>")
+    (document,), _ = read(tmp_path)
+    assert document.text == "T\n\nwords before\n\n  • one\n\n1\t\t2\n\n  1. x\n"

@@ -14,6 +14,7 @@ _FURNITURE = [
     *(f"[class*={name}]" for name in ("breadcrumb", "dropdown", "pagination", "newsletter", "catlinks", "navbox")),
 ]
 _PERMALINK = re.compile(r"[ \t]*¶(?=[ \t]*(?:\n|$))")
+_PARTING = re.compile(r"\n*\u200b\u200b\n*")
 _BESIDE_LINKS = 10  # characters
 _ROW_CELL = 200  # characters; a longer cell belongs to a table that lays out a page
 
@@ -49,8 +50,9 @@ def html_text(page: str, article: bool = False) -> str:
         return ""
     title = "" if tree.document.query_selector("h1") else " ".join((tree.title or "").split())
     _set_rows_in_one_line(tree)
+    _part_lists_and_tables(tree)
     text = _article(tree) if article else _text(tree)
-    text = _PERMALINK.sub("", plain(text).replace("\u200b", "").replace("\ufeff", "")).strip("\n")
+    text = _PERMALINK.sub("", _PARTING.sub("\n\n", plain(text)).replace("\u200b", "").replace("\ufeff", "")).strip("\n")
     if not text.strip():
         return ""
     return f"{title}\n\n{text}\n" if title and not text.lstrip().startswith(title) else f"{text}\n"
@@ -111,6 +113,13 @@ def _bury(tree: Any) -> None:
         inner = deeper
     for child in children:
         inner.append_child(child)
+
+
+def _part_lists_and_tables(tree: Any) -> None:
+    # A list and a table beside each other would run into each other.
+    for element in tree.document.query_selector_all(":is(ul, ol, dl) + table, table + :is(ul, ol, dl)"):
+        element.before(paragraph := tree.create_element("p"))
+        paragraph.append_child(tree.create_text_node("\u200b\u200b"))
 
 
 def _set_rows_in_one_line(tree: Any) -> None:
