@@ -66,7 +66,8 @@ def test_its_texts_are_those_of_the_model_without_a_cache(arch, temperature):
 
 
 @needs_compiler
-def test_threads_change_no_bit():
+def test_threads_change_no_bit(monkeypatch):
+    monkeypatch.setattr(native, "_BYTES_A_THREAD", 1)
     packed = PackedModel(filled(SHAPES["grouped"]))
     decoder = native_decoder(packed)
     assert decoder

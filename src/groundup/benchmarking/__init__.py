@@ -5,8 +5,21 @@ what.
 """
 
 from groundup.benchmarking.contest import Entrant, Outcome, contest
+from groundup.benchmarking.decoding import DECODERS, DECODING_SHAPES, measure_decoding
 from groundup.benchmarking.learning import measure_learning
 from groundup.benchmarking.shapes import SHAPES, Shape
 from groundup.benchmarking.training import CONTESTANTS, compare_training
 
-__all__ = ["CONTESTANTS", "SHAPES", "Entrant", "Outcome", "Shape", "compare_training", "contest", "measure_learning"]
+__all__ = [
+    "CONTESTANTS",
+    "DECODERS",
+    "DECODING_SHAPES",
+    "SHAPES",
+    "Entrant",
+    "Outcome",
+    "Shape",
+    "compare_training",
+    "contest",
+    "measure_decoding",
+    "measure_learning",
+]

@@ -125,3 +125,65 @@ def learn(
             listen=listen,
         )
     print(as_json(result) if json_ else describe_learning(result))
+
+
+@benchmark.command
+def generate(
+    *,
+    shape: Annotated[list[str] | None, Several] = None,
+    prompt: Annotated[list[int] | None, Several] = None,
+    new: Annotated[list[int] | None, Several] = None,
+    threads: Annotated[list[int] | None, Several] = None,
+    contestants: Annotated[list[str] | None, Several] = None,
+    rounds: int = 5,
+    seconds: float = 1.0,
+    seed: int = 0,
+    out: Path | None = None,
+    plot: Path | None = None,
+    json_: Json = False,
+) -> None:
+    """Writing one text: tokens per second beside transformers, share of the memory bandwidth, with and without a cache.
+
+    Parameters
+    ----------
+    shape
+        b: 6 layers, 384 wide, context 512 (default); c: GPT-2 124M, context 1024.
+    prompt
+        Tokens to read first; several are measured one after the other (default: 128).
+    new
+        Tokens to write (default: 256).
+    threads
+        Threads of each process (default: all cores).
+    contestants
+        Default: gpt2, gpt2-bf16, groundup, groundup-bf16, groundup-int8, groundup-uncached. The first is the baseline.
+    rounds
+        Turns that each contestant takes.
+    seconds
+        Length of a turn; whole texts, one at least.
+    seed
+        Names the weights.
+    out
+        A file for all that was measured, as JSON.
+    plot
+        A file for a picture of tokens per second over the lengths (PNG).
+    """
+    from groundup import verbs
+    from groundup.benchmarking import DECODERS
+    from groundup.reporting import describe_decoding, terminal_listener
+
+    with terminal_listener() as listen:
+        result = verbs.benchmark(
+            "generate",
+            shapes=shape or ["b"],
+            prompts=prompt or [128],
+            new_tokens=new or [256],
+            threads=threads or [],
+            contestants=contestants or DECODERS,
+            rounds=rounds,
+            seconds=seconds,
+            seed=seed,
+            out=out,
+            plot=plot,
+            listen=listen,
+        )
+    print(as_json(result) if json_ else describe_decoding(result))

@@ -28,6 +28,9 @@ _CHOICES = (
     ("-mcpu=native",),
     (),
 )
+# One core reads memory at almost the rate of all, and threads that meet at 6 barriers a layer can lose more than they
+# win: beside other work on two cores, two threads took up to 2.5 times as long as one.
+_BYTES_A_THREAD = 2**29
 
 
 class _Layer(ctypes.Structure):
@@ -76,6 +79,8 @@ class NativeDecoder:
         self._model.layer = ctypes.addressof(self._layers)
         self._point(self._model, embedding=model.embedding, head=model.head, norm=model.norm)
         self._point(self._model, cos=model.cos, sin=model.sin)
+        matrices = [matrix.weight for matrix in model.modules() if isinstance(matrix, Matrix | Int8Matrix)]
+        self._most_threads = 1 + sum(weight.nbytes for weight in matrices) // _BYTES_A_THREAD
         queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
         for name, size in zip(
             _BUFFERS[:5],
@@ -101,7 +106,8 @@ class NativeDecoder:
             layer_bytes = cache.keys[0].numel() * cache.keys.element_size()
             for index, layer in enumerate(self._layers):
                 layer.keys, layer.values = keys + index * layer_bytes, values + index * layer_bytes
-        self._decode(ctypes.addressof(model), self._bytes, token, position, torch.get_num_threads())
+        threads = min(torch.get_num_threads(), self._most_threads)
+        self._decode(ctypes.addressof(model), self._bytes, token, position, threads)
         return self._logits
 
     def _point(self, structure: ctypes.Structure, **tensors: Tensor | Matrix | Int8Matrix) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from groundup.reporting.comparison import draw_comparison
     from groundup.reporting.corpus import describe_corpus, describe_ledger, describe_origin, describe_pairs
     from groundup.reporting.curves import draw_loss_by_epoch, draw_training_curve
+    from groundup.reporting.decoding import describe_decoding, draw_decoding
     from groundup.reporting.learning import describe_learning, draw_learning
     from groundup.reporting.page import write_report
     from groundup.reporting.summary import summarize
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _LATER = {
     "describe_comparison": "tables",
     "describe_corpus": "corpus",
+    "describe_decoding": "decoding",
     "describe_learning": "learning",
     "describe_ledger": "corpus",
     "describe_origin": "corpus",
@@ -33,6 +35,7 @@ _LATER = {
     "describe_tokens": "tokens",
     "describe_training_benchmark": "benchmarks",
     "draw_comparison": "comparison",
+    "draw_decoding": "decoding",
     "draw_learning": "learning",
     "draw_loss_by_epoch": "curves",
     "draw_training_benchmark": "benchmarks",
@@ -45,6 +48,7 @@ __all__ = [
     "ProgressLog",
     "describe_comparison",
     "describe_corpus",
+    "describe_decoding",
     "describe_learning",
     "describe_ledger",
     "describe_origin",
@@ -54,6 +58,7 @@ __all__ = [
     "describe_tokens",
     "describe_training_benchmark",
     "draw_comparison",
+    "draw_decoding",
     "draw_learning",
     "draw_loss_by_epoch",
     "draw_training_benchmark",

@@ -1,0 +1,88 @@
+"""groundup in the generation benchmark: `groundup.inference.generate`, greedy, in each precision, and without a cache.
+
+`bandwidth` is one more contestant: how fast this machine reads and copies memory, in the same rounds.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import groundup
+from groundup.benchmarking.decoding_peers import timed
+from groundup.benchmarking.training_ours import model_shape
+from groundup.corpus.tokenizer import Tokenizer
+from groundup.inference import PackedModel, Precision, SamplingSettings, generate
+from groundup.inference.weights import Int8Matrix, Matrix
+from groundup.model import Transformer, initialize
+
+# isort: split
+import torch  # after groundup, which says how long torch's threads spin
+
+PRECISIONS: dict[str, Precision] = {"bf16": "bfloat16", "int8": "int8"}
+WAYS = {*PRECISIONS, "uncached"}
+UNCACHED_TOKENS = 4
+_STREAM_BYTES = 512_000_000  # far more than any cache holds
+
+
+def make(settings: dict[str, Any]) -> tuple[dict[str, Any], Callable[[float], dict[str, Any]]]:
+    """As contestant.py asks for it; `settings` as in decoding_peers.py.
+
+    Without a cache a token costs the whole text before it, so tokens in the middle of the text stand for all.
+    """
+    if settings["name"] == "bandwidth":
+        return {}, bandwidth
+    _, *ways = settings["name"].split("-")
+    uncached = "uncached" in ways
+    precision: Precision = next((PRECISIONS[way] for way in ways if way in PRECISIONS), "float32")
+    shape = model_shape(settings["shape"])
+    tokenizer = Tokenizer.of_bytes()
+    model = initialize(Transformer(shape), settings["seed"])
+    draws = torch.Generator().manual_seed(settings["seed"])
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 2:  # no matrix may be zero: all arithmetic is to be done
+                parameter.normal_(0.0, 0.02, generator=draws)
+        model.model.embed_tokens.weight[tokenizer.eos_id] = 0  # never the likeliest: no text ends early
+    packed = PackedModel(model, precision)
+    del model
+    prompt, new = settings["prompt"], settings["new"]
+    if uncached:
+        prompt, new = prompt + new // 2, min(new, UNCACHED_TOKENS)
+    text = "".join(chr(97 + i % 26) for i in range(prompt - 1))  # after <|endoftext|>
+
+    def write(tokens: int) -> int:
+        greedy = SamplingSettings(temperature=0, max_new_tokens=tokens)
+        return len(generate(packed, tokenizer, [text], greedy, use_cache=not uncached)[0].token_ids)
+
+    read = 0
+    for matrix in packed.modules():
+        if isinstance(matrix, Matrix | Int8Matrix):
+            read += sum(held.numel() * held.element_size() for held in matrix.buffers())
+    held = packed.cache(1, 1).keys.numel() * packed.cache(1, 1).keys.element_size() * 2
+    facts = {
+        "parameters": shape.parameters(),
+        "bytes_per_token": None if uncached else read + held * (prompt + new // 2),
+        "precision": precision,
+        "versions": {"groundup": groundup.__version__, "torch": torch.__version__},
+    }
+    return facts, timed(write, new)
+
+
+def bandwidth(seconds: float) -> dict[str, float]:
+    """Bytes per second, at best, of summing memory and of copying it (read and written bytes)."""
+    source = torch.ones(_STREAM_BYTES // 4)
+    target = torch.empty_like(source)
+    return {
+        "read": _STREAM_BYTES / _fastest(lambda: source.sum(), seconds / 2),
+        "copy": 2 * _STREAM_BYTES / _fastest(lambda: target.copy_(source), seconds / 2),
+    }
+
+
+def _fastest(work: Callable[[], object], seconds: float) -> float:
+    times: list[float] = []
+    began = time.perf_counter()
+    while len(times) < 3 or time.perf_counter() - began < seconds:
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
