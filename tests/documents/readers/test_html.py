@@ -114,7 +114,8 @@ def test_a_page_without_a_heading_begins_with_its_title():
 
 
 def test_a_list_and_a_table_beside_each_other_are_parted(tmp_path, read):
-    page = "<h1>T</h1><p>words before</p><ul><li>one</li></ul><table><tr><td>1</td><td>2</td></tr></table><ol><li>x</li></ol>"
+    table = "<table><tr><td>1</td><td>2</td></tr></table>"
+    page = f"<h1>T</h1><p>words before</p><ul><li>one</li></ul>{table}<ol><li>x</li></ol>"
     (tmp_path / "a.html").write_text(f"<html><body><main>{page}</main></body></html>")
     (document,), _ = read(tmp_path)
     assert document.text == "T\n\nwords before\n\n  • one\n\n1\t\t2\n\n  1. x\n"
