@@ -33,7 +33,9 @@ def make(settings: dict[str, Any]) -> tuple[dict[str, Any], Callable[[float], di
         return {}, bandwidth
     _, *ways = settings["name"].split("-")
     uncached = "uncached" in ways
-    precision: Precision = next((PRECISIONS[way] for way in ways if way in PRECISIONS), "float32")
+    precision: Precision = "float32"
+    for way in ways:
+        precision = PRECISIONS.get(way, precision)
     shape = model_shape(settings["shape"])
     tokenizer = Tokenizer.of_bytes()
     model = initialize(Transformer(shape), settings["seed"])
