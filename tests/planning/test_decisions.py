@@ -1,6 +1,7 @@
 """What is decided before the first step: compiling, and going on without it where it fails."""
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from groundup.config import load_config
 from groundup.corpus import Corpus
 from groundup.events import Event, Notice
 from groundup.planning import decide
+from groundup.planning.calibrate import Pace
 from groundup.runs import read_entries
 
 
@@ -53,3 +55,21 @@ def test_a_compiled_run_learns_what_an_eager_one_does(corpus_dir: Path, tiny: di
         assert run.info["compute"]["compiled"] is (compiled == "on")
         losses[compiled] = [entry["train_loss"] for entry in read_entries(run.path)]
     assert losses["on"] == pytest.approx(losses["off"], rel=1e-4)
+
+
+@pytest.mark.parametrize(("score_seconds", "evaluations"), [(1e-2, 2), (1e-8, 10)])
+def test_evaluations_take_a_small_share_of_the_minutes(
+    score_seconds: float,
+    evaluations: int,
+    corpus_dir: Path,
+    tiny: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("groundup.planning.decisions.calibrate", lambda *_, **__: Pace(0.01, score_seconds))
+    settings = {key: value for key, value in tiny.items() if not key.startswith("evaluation.")}
+    config = load_config(None, {**settings, "training.minutes": 1.0})
+    plan, deadline = decide(
+        config, Corpus(corpus_dir), began=time.monotonic(), listen=lambda event: None, poll=lambda: None
+    )
+    assert deadline is not None and config.evaluation.every
+    assert plan.steps // config.evaluation.every == pytest.approx(evaluations, abs=1)

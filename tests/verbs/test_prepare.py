@@ -92,19 +92,24 @@ def test_a_corpus_is_not_looked_at_with_settings(corpus_dir: Path, ignored: dict
         verbs.prepare(out=corpus_dir, **ignored)
 
 
-def test_a_corpus_made_of_other_documents_is_replaced_with_a_warning(tmp_path: Path) -> None:
+def test_a_corpus_made_of_other_documents_is_replaced_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     notices: list[str] = []
 
     def listen(event: object) -> None:
         if isinstance(event, Notice) and event.level == "warning":
             notices.append(event.text)
 
-    for name in ("one", "two"):
+    for name in ("one", "one and more"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "text.txt").write_text(f"the words of {name}\n" * 20)
-        verbs.prepare([tmp_path / "one"], out=tmp_path / "corpus", listen=listen)
+    monkeypatch.chdir(tmp_path / "one")
+    for same in (tmp_path / "one", Path(), Path("text.txt"), tmp_path):
+        verbs.prepare([same], out=tmp_path.with_name(f"{tmp_path.name}-corpus"), listen=listen)
+    verbs.prepare([tmp_path / "one"], out=tmp_path / "corpus", listen=listen)
     assert notices == []
-    made = verbs.prepare([tmp_path / "two"], out=tmp_path / "corpus", listen=listen)
+    made = verbs.prepare([tmp_path / "one and more"], out=tmp_path / "corpus", listen=listen)
     assert "others take their place" in notices[0] and made.manifest["documents"] == 1
 
 

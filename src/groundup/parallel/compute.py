@@ -16,7 +16,7 @@ import torch
 from groundup.config import Config
 from groundup.cores import usable_cores
 from groundup.errors import UserError
-from groundup.parallel.machine import computes_in_bfloat16, keep_freed_memory
+from groundup.parallel.machine import computes_in_bfloat16
 
 MANUAL_ATTENTION_CONTEXT = 256
 
@@ -59,7 +59,7 @@ class Compute:
 
 
 def decide_compute(config: Config, long_enough: bool = False) -> Compute:
-    """Decide how to compute, and set torch's threads and deterministic algorithms, and the allocator, accordingly.
+    """Decide how to compute, and set torch's threads and deterministic algorithms accordingly.
 
     `long_enough` says that training will earn back the time compiling takes. Raises UserError for a missing device.
     """
@@ -69,7 +69,6 @@ def decide_compute(config: Config, long_enough: bool = False) -> Compute:
     threads = min(config.device.threads or usable_cores(), usable_cores())
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    keep_freed_memory()
     warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
     compiled = config.device.compile == "on" or (config.device.compile == "auto" and long_enough)
     if compiled and device.type == "cpu" and not (shutil.which("g++") or shutil.which("clang++")):

@@ -8,14 +8,16 @@ from groundup.corpus import SCORED_TOKENS, Corpus
 from groundup.events import Listener, Notice, Phase
 from groundup.parallel import Compute, decide_compute
 from groundup.planning.calibrate import TRAINING_SHARE, Pace, calibrate, matrix_flops_per_second
-from groundup.planning.plan import Plan, make_plan, plan_length
+from groundup.planning.plan import EVALUATIONS, Plan, make_plan, plan_length
 from groundup.training import build_batches, build_model, build_optimizers
 
 # compiling takes 12 to 23 s on two cores, and 5 to 10 from a warm cache, and trains 1.9 times as fast (measured)
 COMPILE_FLOPS = 1e13
 COMPILE_SECONDS = 90.0
 CALIBRATION_SHARE = 0.02  # of the time left
-REPORT_SECONDS = 4.0  # pictures and page, measured 2 to 3
+REPORT_SECONDS = 3.0  # pictures and page, measured 2 to 3
+EVALUATION_SECONDS = 0.1  # probes and a checkpoint, beside the scoring
+EVALUATION_SHARE = 0.1  # of the time for training
 
 
 def decide(
@@ -52,8 +54,8 @@ def decide(
     compute = _compute(config, deadline - time.monotonic() >= COMPILE_SECONDS, listen)
     _pin(config, compute)
     listen(Phase("calibrating"))
-    deadline, steps = _calibrated(config, corpus, compute, plan, deadline, listen, poll)
-    return _told(plan_length(config, corpus, steps, minutes, plan.notices), listen), deadline
+    deadline, steps, evaluations = _calibrated(config, corpus, compute, plan, deadline, listen, poll)
+    return _told(plan_length(config, corpus, steps, minutes, plan.notices, evaluations), listen), deadline
 
 
 def _told(plan: Plan, listen: Listener) -> Plan:
@@ -90,8 +92,9 @@ def _calibrated(
     deadline: float,
     listen: Listener,
     poll: Callable[[], None],
-) -> tuple[float, int]:
-    """(deadline of the last step, steps until then) from a few real steps, leaving time for what follows training."""
+) -> tuple[float, int, int]:
+    """(deadline of the last step, steps until then, evaluations among them) from a few real steps, leaving time for
+    what follows training."""
 
     def measure(threads: int, compiled: bool) -> Pace:
         seconds = min(5.0, CALIBRATION_SHARE * max(deadline - time.monotonic(), 0.0))
@@ -108,14 +111,15 @@ def _calibrated(
     if compute.compiled:
         pace = _compiled_or_none(lambda: measure(threads, True), config, listen) or pace
     held_out = min(len(corpus.validation), SCORED_TOKENS)
-    scoring = pace.score_seconds * min(held_out, config.evaluation.tokens or held_out) + 0.5
+    scoring = pace.score_seconds * min(held_out, config.evaluation.tokens or held_out) + EVALUATION_SECONDS
     samples = 0.01 * plan.shape.layers * config.samples.max_new_tokens / 4
     # at the end: all of the validation split once more, in float32, the pictures and the report
     reserve = 2 * pace.score_seconds * held_out + REPORT_SECONDS + samples
     deadline -= min(reserve, 0.5 * max(deadline - time.monotonic(), 0.0))
-    evaluations = plan.steps / (config.evaluation.every or 1) + 1
-    left = deadline - time.monotonic() - evaluations * scoring - 4 * samples
-    return deadline, max(10, int(left / pace.step_seconds))
+    left = max(deadline - time.monotonic(), 0.0)
+    evaluations = min(EVALUATIONS, max(2, int(EVALUATION_SHARE * left / scoring)))
+    left -= (evaluations + 1) * scoring + min(4 * samples, EVALUATION_SHARE * left)
+    return deadline, max(10, int(left / pace.step_seconds)), evaluations
 
 
 def _measure(

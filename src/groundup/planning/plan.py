@@ -18,6 +18,7 @@ from groundup.planning import sizes
 
 DEFAULT_MINUTES = 10.0
 MANY_EPOCHS = 100
+EVALUATIONS = 10
 BASE_MEMORY = 580_000_000  # Python, torch, its allocator, tokenizer and report libraries, measured
 MICROBATCH_TOKENS = 8_192  # on a CPU larger ones gain nothing (the matrix products are at their peak) and cost memory
 
@@ -76,13 +77,21 @@ def make_plan(
     return plan_length(config, corpus, steps, minutes, notices)
 
 
-def plan_length(config: Config, corpus: Corpus, steps: int, minutes: float | None, notices: Sequence[str] = ()) -> Plan:
-    """Decide, or decide anew, all that follows from the number of steps; `config` changes in place."""
+def plan_length(
+    config: Config,
+    corpus: Corpus,
+    steps: int,
+    minutes: float | None,
+    notices: Sequence[str] = (),
+    evaluations: int = EVALUATIONS,
+) -> Plan:
+    """Decide, or decide anew, all that follows from the number of steps, with about so many evaluations; `config`
+    changes in place."""
     warnings: list[str] = []
     tokens = steps * (config.training.tokens_per_update or 0)
     epochs = tokens / len(corpus.train)
     _recipe(config, steps, epochs)
-    _cadence(config, steps)
+    _cadence(config, steps, evaluations)
     shape = shape_of(config, corpus)
     if epochs > MANY_EPOCHS:
         warnings.append(
@@ -258,9 +267,12 @@ def _recipe(config: Config, steps: int, epochs: float) -> None:
     )
 
 
-def _cadence(config: Config, steps: int) -> None:
+def _cadence(config: Config, steps: int, evaluations: int) -> None:
     config.decide("training.log_every", max(1, steps // 100), "about a hundred entries")
-    every = config.decide("evaluation.every", max(1, steps // 10), "about ten evaluations")
+    reason = f"about {evaluations} evaluations"
+    if evaluations < EVALUATIONS:
+        reason += ": more would take too much of the time"
+    every = config.decide("evaluation.every", max(1, steps // evaluations), reason)
     config.decide("checkpoint.every", every, "with each evaluation")
     trained = steps * (config.training.tokens_per_update or 1)
     config.decide("evaluation.tokens", max(16_384, trained // 64), "a 64th of the training tokens, and at least 16,384")

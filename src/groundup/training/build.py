@@ -5,7 +5,7 @@ import torch
 from groundup.config import Config
 from groundup.corpus import Batches, Corpus
 from groundup.model import ModelShape, Transformer, initialize
-from groundup.parallel import Compute
+from groundup.parallel import Compute, keep_freed_memory
 from groundup.training.optimizers import Optimizers, build_optimizer
 
 
@@ -19,6 +19,8 @@ def build_model(shape: ModelShape, config: Config, compute: Compute) -> Transfor
 
 def build_optimizers(model: Transformer, config: Config, compute: Compute) -> Optimizers:
     """The optimizer at its start; Muon computes in bfloat16 where the run does."""
+    if compute.device.type == "cpu":
+        keep_freed_memory()  # here, because all that trains comes by, and nothing else does
     dtype = torch.bfloat16 if compute.precision == torch.bfloat16 else torch.float32
     return build_optimizer(model, config.optimizer, dtype)
 

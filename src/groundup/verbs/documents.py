@@ -1,5 +1,6 @@
 """`read` and `prepare`: what is in the documents, and a corpus made of them once for many runs."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import Any
 from groundup.config import Config, load_config
 from groundup.corpus import Corpus, is_corpus, prepare_corpus, read_clean
 from groundup.documents import Document, FileRecord, Server, check_servers
-from groundup.documents.files import show
 from groundup.errors import Stopped, UserError
 from groundup.events import Listener, Notice, nobody
 from groundup.runs import read_journal, stop_on_signals
@@ -95,14 +95,20 @@ def prepare(
 def _warn_of_changes(corpus: Corpus, given: Sequence[Path | Server], config: Config, listen: Listener) -> None:
     """Say which settings the corpus that is brought up to date was made with, where they are others now, and that
     other documents take the place of all it was made of."""
-    names = tuple(show(str(path)) for path in given)
-    if not any(str(row.get("path")).startswith(names) for row in read_journal(corpus.path / "ledger.jsonl")):
+    folders = {os.path.abspath(path) for path in given if isinstance(path, Path)}  # noqa: PTH100 (links stay names)
+    rows = read_journal(corpus.path / "ledger.jsonl")
+    if folders and not any(_inside(str(row.get("path", "")).partition("!/")[0], folders) for row in rows):
         listen(Notice("none of the documents that the corpus was made of is given: others take their place", "warning"))
     now = config.values()
     for key, value in corpus.manifest["settings"].items():
         value = tuple(value) if isinstance(value, list) else value
         if key in now and now[key] != value:
             listen(Notice(f"{key} is {now[key]!r}; the corpus was made with {value!r}", "warning"))
+
+
+def _inside(path: str, folders: set[str]) -> bool:
+    place = Path(os.path.abspath(path))  # noqa: PTH100
+    return any(str(parent) in folders for parent in (place, *place.parents))
 
 
 def _cluster() -> Callable[..., Corpus]:
