@@ -8,7 +8,7 @@ from small_models import BYTES, byte_id, random_model, reciting_model
 
 from groundup.corpus.tokenizer import Tokenizer
 from groundup.errors import UserError
-from groundup.inference import SamplingSettings, choose, generate, probabilities
+from groundup.inference import PackedModel, SamplingSettings, choose, generate, probabilities
 
 GREEDY = SamplingSettings(temperature=0, max_new_tokens=45)
 SAMPLED = SamplingSettings(temperature=1.0, top_k=0, top_p=0.95, seed=5, max_new_tokens=45)
@@ -57,6 +57,15 @@ def test_a_batch_gives_the_texts_of_one_at_a_time(settings):
     assert together == alone
     if settings.temperature:
         assert len({row.text for row in together}) > 9
+
+
+def test_in_float32_a_text_is_the_same_whatever_prompts_are_beside_it():
+    packed, settings = PackedModel(random_model(4, context=24)), replace(SAMPLED, max_new_tokens=100)
+    alone = generate(packed, BYTES, ["fifteen letters"], settings)
+    for others in (["", "x" * 90], ["a"] * 7, ["The quick brown fox", "z"]):
+        beside = generate(packed, BYTES, [*others, "fifteen letters"], settings)
+        assert beside[-1:] == alone
+    assert alone[0].slides > 1
 
 
 def test_more_prompts_than_fit_at_once_keep_their_order():

@@ -1,9 +1,11 @@
 """The compiled decoder gives the logits and the texts of torch, whatever the model's shape and precision."""
 
+import os
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -67,7 +69,7 @@ def test_its_texts_are_those_of_the_model_without_a_cache(arch, temperature):
 
 @needs_compiler
 def test_threads_change_no_bit(monkeypatch):
-    monkeypatch.setattr(native, "_BYTES_A_THREAD", 1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
     packed = PackedModel(filled(SHAPES["grouped"]))
     decoder = native_decoder(packed)
     assert decoder
@@ -75,6 +77,7 @@ def test_threads_change_no_bit(monkeypatch):
     try:
         for number in (1, 2, 3):
             torch.set_num_threads(number)
+            assert decoder.threads == number
             logits.append(decoder.step(3, 0, packed.cache(1, 8)).clone())
     finally:
         torch.set_num_threads(threads)
@@ -92,6 +95,38 @@ def test_it_follows_from_one_cache_to_another():
     for cache in (small, large):
         torch.testing.assert_close(decoder.step(5, 0, cache), first, atol=0, rtol=0)
     assert torch.equal(small.keys, large.keys[:, :, :, :8])
+
+
+@needs_compiler
+def test_a_cache_of_another_capacity_in_the_same_memory_is_another_cache():
+    packed = PackedModel(filled(SHAPES["llama"]))
+    decoder = native_decoder(packed)
+    assert decoder
+    fresh, small, large = packed.cache(1, 8), packed.cache(1, 8), packed.cache(1, 40)
+    decoder.step(5, 0, large)
+    large.keys.zero_()
+    large.values.zero_()
+    small.keys, small.values = (
+        held.flatten()[: fresh.keys.numel()].view(fresh.keys.shape) for held in (large.keys, large.values)
+    )
+    for position in range(8):
+        found = decoder.step(9, position, small).clone()
+        torch.testing.assert_close(found, decoder.step(9, position, fresh), atol=0, rtol=0)
+    assert torch.equal(small.keys, fresh.keys)
+    assert not large.keys.flatten()[fresh.keys.numel() :].any()  # nothing was written beyond it
+
+
+@needs_compiler
+def test_a_small_model_takes_one_thread_unless_their_number_was_chosen(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        decoder = native_decoder(PackedModel(filled(SHAPES["odd"])))
+        assert decoder
+        assert decoder.threads == 1
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_without_a_compiler_texts_are_the_same(monkeypatch, tmp_path):
@@ -134,3 +169,45 @@ def test_it_is_compiled_once(monkeypatch, tmp_path):
         written += [path.stat().st_mtime_ns for path in (tmp_path / "groundup").iterdir()]
     assert len(written) == 2
     assert written[0] == written[1]
+
+
+@needs_compiler
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="no owners and modes")
+def test_code_that_others_may_have_written_is_not_loaded(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = tmp_path / "groundup"
+    load = native._library.__wrapped__
+    try:
+        assert load()
+        (library,) = folder.iterdir()
+        for planted, mode in ((library, 0o720), (library, 0o702)):
+            planted.write_bytes(b"not ours")
+            planted.chmod(mode)
+            assert load()
+            assert library.stat().st_size > 1000  # compiled again
+            assert library.stat().st_mode & 0o777 == 0o700
+        for mode in (0o770, 0o707):
+            folder.chmod(mode)
+            assert load() is None
+        folder.chmod(0o700)
+        monkeypatch.setattr(os, "getuid", lambda: library.stat().st_uid + 1)
+        assert load() is None
+    finally:
+        folder.chmod(0o700)
+
+
+@needs_compiler
+def test_no_home_and_a_compiler_that_does_not_start_mean_none(monkeypatch, tmp_path):
+    load = native._library.__wrapped__
+
+    def no_home(_: type[Path]) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    with monkeypatch.context() as patch:
+        patch.delenv("XDG_CACHE_HOME", raising=False)
+        patch.setattr(Path, "home", classmethod(no_home))
+        assert load() is None
+    (tmp_path / "g++").write_text("#!/no/such/interpreter\n")
+    (tmp_path / "g++").chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert load() is None

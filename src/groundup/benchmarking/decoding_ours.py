@@ -3,6 +3,8 @@
 `bandwidth` is one more contestant: how fast this machine reads and copies memory, in the same rounds.
 """
 
+import json
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +14,13 @@ from groundup.benchmarking.decoding_peers import timed
 from groundup.benchmarking.training_ours import model_shape
 from groundup.corpus.tokenizer import Tokenizer
 from groundup.inference import PackedModel, Precision, SamplingSettings, generate
+from groundup.inference.generate import LONG
+from groundup.inference.native import native_decoder
 from groundup.inference.weights import Int8Matrix, Matrix
 from groundup.model import Transformer, initialize
 
 # isort: split
+import tokenizers
 import torch  # after groundup, which says how long torch's threads spin
 
 PRECISIONS: dict[str, Precision] = {"bf16": "bfloat16", "int8": "int8"}
@@ -25,19 +30,21 @@ _STREAM_BYTES = 512_000_000  # far more than any cache holds
 
 
 def make(settings: dict[str, Any]) -> tuple[dict[str, Any], Callable[[float], dict[str, Any]]]:
-    """As contestant.py asks for it; `settings` as in decoding_peers.py.
+    """As contestant.py asks for it; `settings` as in decoding_peers.py, and `threads_chosen`.
 
     Without a cache a token costs the whole text before it, so tokens in the middle of the text stand for all.
     """
     if settings["name"] == "bandwidth":
         return {}, bandwidth
+    if not settings["threads_chosen"]:
+        os.environ.pop("OMP_NUM_THREADS", None)  # torch has read it; the decoder takes it for a user's choice
     _, *ways = settings["name"].split("-")
     uncached = "uncached" in ways
     precision: Precision = "float32"
     for way in ways:
         precision = PRECISIONS.get(way, precision)
     shape = model_shape(settings["shape"])
-    tokenizer = Tokenizer.of_bytes()
+    tokenizer = tokenizer_of(shape.vocab_size)
     model = initialize(Transformer(shape), settings["seed"])
     draws = torch.Generator().manual_seed(settings["seed"])
     with torch.no_grad():
@@ -61,13 +68,29 @@ def make(settings: dict[str, Any]) -> tuple[dict[str, Any], Callable[[float], di
         if isinstance(matrix, Matrix | Int8Matrix):
             read += sum(held.numel() * held.element_size() for held in matrix.buffers())
     held = packed.cache(1, 1).keys.numel() * packed.cache(1, 1).keys.element_size() * 2
+    decoder = native_decoder(packed) if new >= LONG and not uncached else None
     facts = {
+        "threads": decoder.threads if decoder else torch.get_num_threads(),
         "parameters": shape.parameters(),
         "bytes_per_token": None if uncached else read + held * (prompt + new // 2),
         "precision": precision,
         "versions": {"groundup": groundup.__version__, "torch": torch.__version__},
     }
     return facts, timed(write, new)
+
+
+def tokenizer_of(size: int) -> Tokenizer:
+    """A token for each byte, and pairs of bytes up to `size` entries (at most 65,793), which no text is encoded to.
+
+    With them every token is drawn among as many logits as the peers' are.
+    """
+    content = json.loads(Tokenizer.of_bytes().to_json())
+    vocabulary = content["model"]["vocab"]
+    single = [token for token in vocabulary if len(token) == 1]
+    pairs = (one + other for one in single for other in single)
+    for index, pair in zip(range(len(vocabulary), size), pairs, strict=False):
+        vocabulary[pair] = index
+    return Tokenizer(tokenizers.Tokenizer.from_str(json.dumps(content)))
 
 
 def bandwidth(seconds: float) -> dict[str, float]:

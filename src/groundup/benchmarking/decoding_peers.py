@@ -50,6 +50,7 @@ def make(settings: dict[str, Any]) -> tuple[dict[str, Any], Callable[[float], di
     weights = sum(parameter.numel() for parameter in model.parameters()) - shape["context"] * shape["width"]
     held = 2 * shape["layers"] * shape["width"] * (settings["prompt"] + new // 2)
     facts = {
+        "threads": torch.get_num_threads(),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "bytes_per_token": size * (weights + held),
         "precision": str(dtype).removeprefix("torch."),

@@ -155,7 +155,7 @@ def generate(
     threads
         Threads of each process (default: all cores).
     contestants
-        Default: gpt2, gpt2-bf16, groundup, groundup-bf16, groundup-int8, groundup-uncached. The first is the baseline.
+        Default: gpt2, gpt2-bf16, groundup, groundup-bf16, groundup-int8, groundup-uncached. Ratios are to gpt2.
     rounds
         Turns that each contestant takes.
     seconds

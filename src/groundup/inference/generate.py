@@ -1,8 +1,8 @@
 """Prompts to texts, in batches, with a KV cache.
 
 Every text is preceded by `<|endoftext|>`, as every document is in training. When the tokens fill the context,
-the newest half is kept and read again from position 0; with and without the cache the rule is the same, and
-so is the text in float32. A prompt longer than the context is read from its newest `context` tokens.
+the newest half is kept and read again from position 0; with and without the cache the rule is the same, and in float32
+so are the logits, up to rounding. A prompt longer than the context is read from its newest `context` tokens.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +20,8 @@ from groundup.inference.sampling import SamplingSettings, draw
 from groundup.inference.text_stream import TextStream
 from groundup.model import KVCache, Transformer
 
-_ROWS = 32  # generated at once: bounds the memory of the cache, and changes no text
-_LONG = 64  # new tokens from which on a text earns back the second that compiling the decoder takes, once a machine
+_ROWS = 32  # generated at once: bounds the memory of the cache
+LONG = 64  # new tokens from which on a text earns back the second that compiling the decoder takes, once a machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,13 @@ def generate(
 ) -> list[Generation]:
     """`n` texts for each prompt, those of the first prompt first.
 
-    A text depends on its prompt, the settings and its number among the `n`, not on the other prompts in the
-    batch. `on_text(index, piece)` is called with each piece of text as it becomes certain; `index` is the
-    place in the result. `use_cache=False` reads the whole context again for every token: slow, the reference
-    for the cache.
+    Draws depend on the seed, a text's number among the `n` and the token's place. In float32 the logits do not depend
+    on the other prompts but by rounding, so neither does the text, unless two tokens are as close as that. In bfloat16
+    and int8 it does: a text that is alone in its batch may be decoded with float32 activations, batches have bfloat16
+    ones, and another batch rounds otherwise.
+
+    `on_text(index, piece)` is called with each piece of text as it becomes certain; `index` is the place in the
+    result. `use_cache=False` reads the whole context again for every token: slow, the reference for the cache.
 
     A `Transformer` is packed in float32 first; whoever generates often, or in another precision, packs it once.
     A packed model on a CPU decodes a long text that is alone in its batch with compiled code, where there is a C++
@@ -89,7 +92,7 @@ def generate(
             packed, native = model, None
             if use_cache and isinstance(model, Transformer):
                 packed = PackedModel(model)
-            elif use_cache and isinstance(model, PackedModel) and settings.max_new_tokens >= _LONG:
+            elif use_cache and isinstance(model, PackedModel) and settings.max_new_tokens >= LONG:
                 native = native_decoder(model)
             for start in range(0, len(rows), _ROWS):
                 _run(packed, native, tokenizer, rows[start : start + _ROWS], settings, use_cache, on_text)

@@ -5,7 +5,9 @@ import functools
 import hashlib
 import os
 import shutil
+import stat
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -28,8 +30,10 @@ _CHOICES = (
     ("-mcpu=native",),
     (),
 )
-# One core reads memory at almost the rate of all, and threads that meet at 6 barriers a layer can lose more than they
-# win: beside other work on two cores, two threads took up to 2.5 times as long as one.
+# Threads that meet at 6 barriers a layer can lose more than they win: beside other work, two took up to 2.5 times as
+# long as one. That was seen on a machine of two cores, where one reads memory at almost the rate of both; where one
+# core reads a small part of what the memory gives, more threads would pay earlier. So whoever sets OMP_NUM_THREADS
+# gets the number that torch makes of it.
 _BYTES_A_THREAD = 2**29
 
 
@@ -67,6 +71,7 @@ class NativeDecoder:
         self._decode.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_int]
         self._decode.restype = None
         self._bytes = {"float32": 4, "bfloat16": 2, "int8": 1}[model.precision]
+        self._context, self._dtype = model.cos.shape[0], model.dtype
         self._held: list[Tensor] = []  # what the structures point to must live as long as they do
         self._layers = (_Layer * shape.layers)()
         for layer, block in zip(self._layers, model.layers, strict=True):
@@ -80,7 +85,8 @@ class NativeDecoder:
         self._point(self._model, embedding=model.embedding, head=model.head, norm=model.norm)
         self._point(self._model, cos=model.cos, sin=model.sin)
         matrices = [matrix.weight for matrix in model.modules() if isinstance(matrix, Matrix | Int8Matrix)]
-        self._most_threads = 1 + sum(weight.nbytes for weight in matrices) // _BYTES_A_THREAD
+        enough = 1 + sum(weight.nbytes for weight in matrices) // _BYTES_A_THREAD
+        self._most_threads = sys.maxsize if "OMP_NUM_THREADS" in os.environ else enough
         queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
         for name, size in zip(
             _BUFFERS[:5],
@@ -89,25 +95,33 @@ class NativeDecoder:
         ):
             self._point(self._model, **{name: torch.zeros(size)})
         self._scores = torch.zeros(0)
+        self._cache = (0, 0, 0)
         self._logits = torch.zeros(1, shape.vocab_size)
         self._model.logits = self._logits.data_ptr()
+
+    @property
+    def threads(self) -> int:
+        """How many threads a step takes."""
+        return min(torch.get_num_threads(), self._most_threads)
 
     def step(self, token: int, position: int, cache: KVCache) -> Tensor:
         """Read `token` at `position` of a cache of one row; returns the next logits (1, V), float32, which the next
         call overwrites."""
         model = self._model
-        assert cache.rows == 1 and 0 <= position < cache.capacity and 0 <= token < model.vocab_size
-        assert cache.keys.is_contiguous() and cache.values.is_contiguous()
-        if model.capacity != cache.capacity:
+        sizes = (model.layers, 1, model.kv_heads, cache.capacity, model.head_dim)
+        for held in (cache.keys, cache.values):
+            assert held.shape == sizes and held.dtype == self._dtype and held.is_contiguous()
+        assert 0 <= position < min(cache.capacity, self._context) and 0 <= token < model.vocab_size
+        # memory that one cache freed another may get, so addresses alone do not tell them apart
+        seen = (cache.capacity, cache.keys.data_ptr(), cache.values.data_ptr())
+        if seen != self._cache:
+            self._cache = (model.capacity, keys, values) = seen
             self._scores = torch.zeros(model.heads * cache.capacity)
-            model.scores, model.capacity = self._scores.data_ptr(), cache.capacity
-        keys, values = cache.keys.data_ptr(), cache.values.data_ptr()
-        if self._layers[0].keys != keys or self._layers[0].values != values:
-            layer_bytes = cache.keys[0].numel() * cache.keys.element_size()
+            model.scores = self._scores.data_ptr()
+            layer_bytes = cache.keys[0].nbytes
             for index, layer in enumerate(self._layers):
                 layer.keys, layer.values = keys + index * layer_bytes, values + index * layer_bytes
-        threads = min(torch.get_num_threads(), self._most_threads)
-        self._decode(ctypes.addressof(model), self._bytes, token, position, threads)
+        self._decode(ctypes.addressof(model), self._bytes, token, position, self.threads)
         return self._logits
 
     def _point(self, structure: ctypes.Structure, **tensors: Tensor | Matrix | Int8Matrix) -> None:
@@ -124,7 +138,8 @@ class NativeDecoder:
 
 
 def native_decoder(model: PackedModel) -> NativeDecoder | None:
-    """A decoder for a model on a CPU; None on other devices and where no C++ compiler is found."""
+    """A decoder for a model on a CPU; None on other devices, without a C++ compiler and without a cache directory that
+    is this user's alone."""
     library = _library() if model.cos.device.type == "cpu" else None
     return NativeDecoder(library, model) if library else None
 
@@ -135,18 +150,30 @@ def _library() -> ctypes.CDLL | None:
     compiler = shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
         return None
-    version = subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
-    # "native" means another processor wherever the home directory is shared
-    facts = (_SOURCE.read_bytes(), version, repr(_CHOICES).encode(), repr(sorted(processor_flags())).encode())
-    name = f"decode-{hashlib.blake2b(b'|'.join(facts), digest_size=12).hexdigest()}.so"
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "groundup"
     try:
+        version = subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
+        # "native" means another processor wherever the home directory is shared
+        options, processor = repr((_FLAGS, _CHOICES)).encode(), repr(sorted(processor_flags())).encode()
+        facts = b"|".join((_SOURCE.read_bytes(), version, options, processor))
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "groundup"
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not (home / name).exists():
-            _build(compiler, home / name)
-        return ctypes.CDLL(str(home / name))
-    except OSError:  # no home that can be written, or one that may hold no programs
+        if not _ours_alone(home):
+            return None
+        library = home / f"decode-{hashlib.blake2b(facts, digest_size=12).hexdigest()}.so"
+        if not (library.exists() and _ours_alone(library)):
+            _build(compiler, library)
+        return ctypes.CDLL(str(library))
+    # a compiler that does not start, no home or none that can be written, or one that may hold no programs
+    except (OSError, RuntimeError):
         return None
+
+
+def _ours_alone(path: Path) -> bool:
+    """Whether nobody else can have put this here: what is loaded runs as this user."""
+    if not hasattr(os, "getuid"):  # Windows, where a user's folders are closed to others by other means
+        return True
+    status = path.stat()
+    return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _build(compiler: str, target: Path) -> None:
@@ -156,6 +183,7 @@ def _build(compiler: str, target: Path) -> None:
         for choice in _CHOICES:
             command = [compiler, *_FLAGS, *choice, str(_SOURCE), "-o", str(built)]
             if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+                built.chmod(0o700)  # whatever the umask
                 built.replace(target)
                 return
     raise OSError(f"{compiler} does not compile {_SOURCE.name}")

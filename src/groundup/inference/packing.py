@@ -16,9 +16,10 @@ from groundup.model.transformer import Block, rotate
 class PackedModel(nn.Module):
     """What a `Transformer` computes, for inference alone: token ids (B, T) to logits (B, T, V).
 
-    `float32` shares the model's memory but for the matrices that are joined. `bfloat16` computes, and keeps keys
-    and values, in bfloat16; norms in float32. `int8` keeps one byte a weight and computes in float32.
-    Raises UserError for another precision.
+    `float32` shares the model's memory but for the matrices that are joined. `bfloat16` and `int8` (one byte a weight,
+    a scale for each row) hold the gains of the norms and the keys and values in bfloat16, too, and compute here, in
+    torch, with bfloat16 activations; decode.cpp reads the same weights and the same cache but has all activations and
+    sums in float32. Raises UserError for another precision.
     """
 
     cos: Tensor

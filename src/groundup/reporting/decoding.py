@@ -30,7 +30,7 @@ def describe_decoding(result: Mapping[str, Any]) -> str:
 def _contest(contest: Mapping[str, Any]) -> str:
     rows = contest["rows"]
     table = Table("", box=None, pad_edge=False, header_style="bold")
-    for title in ("tokens/s", "", f"x {rows[0]['name']}", "first token", "of bandwidth", "memory"):
+    for title in ("tokens/s", "", "x gpt2", "first token", "of bandwidth", "threads", "memory"):
         table.add_column(title, justify="right")
     for row in rows:
         if "tokens_per_second" in row:
@@ -42,6 +42,7 @@ def _contest(contest: Mapping[str, Any]) -> str:
                 number(row["ratio"]["median"], 2) if "ratio" in row else "–",
                 f"{number(row['first_token_seconds']['median'] * 1000, 0)} ms",
                 percent(row["share_of_bandwidth"]["median"]) if "share_of_bandwidth" in row else "–",
+                whole(row["threads"]),
                 size(row.get("peak_memory_bytes")),
             )
     lines = [
