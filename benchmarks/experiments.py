@@ -24,6 +24,8 @@ from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import Any
 
+from groundup.errors import UserError
+
 HERE = Path(__file__).resolve().parent / "experiments"
 CALIBRATION_SECONDS = 4.0
 SECONDS_BEYOND = 30.0  # a first guess of what a run takes beside its budget: start, calibration, compiling, scoring
@@ -46,9 +48,18 @@ def main(arguments: list[str] | None = None) -> None:
         command.add_argument("name", help="of the list, benchmarks/experiments/NAME.toml")
         command.add_argument("--folder", type=Path, default=HERE, help="where list and results are")
     given = parser.parse_args(arguments)
+    try:
+        follow(given)
+    except (OSError, UserError) as error:
+        parser.error(str(error))
+
+
+def follow(given: argparse.Namespace) -> None:
+    """Do what the command line says; raises UserError and OSError for what it cannot be right about."""
     if given.command == "run":
-        corpora = dict(item.split("=", 1) for item in given.corpus)
-        run_queue(given, {name: Path(path).resolve() for name, path in corpora.items()})
+        if wrong := [item for item in given.corpus if "=" not in item]:
+            raise UserError(f"is {wrong[0]!r}", where="--corpus", fix="write NAME=PATH")
+        run_queue(given, {name: Path(path).resolve() for name, path in (item.split("=", 1) for item in given.corpus)})
     elif given.command == "fit":
         rows = [row for row in rows_of(given.folder, given.name) if row["entry"] == given.entry]
         print(fit_of([row for row in rows if row["bits_per_byte"] is not None], given.name))
@@ -56,7 +67,8 @@ def main(arguments: list[str] | None = None) -> None:
         text, mark = given.write.read_text(encoding="utf-8"), f"<!-- table: {given.name} -->"
         before, _, rest = text.partition(mark)
         _, end, after = rest.partition("<!-- end -->")
-        assert end, f"{given.write} has no marks {mark} and <!-- end -->"
+        if not end:
+            raise UserError(f"has no marks {mark} and <!-- end -->", where=given.write, fix="put them where it belongs")
         table_text = table_of(rows_of(given.folder, given.name), markdown=True)
         given.write.write_text(f"{before}{mark}\n{table_text}\n{end}{after}", encoding="utf-8")
     else:
@@ -67,7 +79,8 @@ def runs_of(listed: Mapping[str, Any], seeds: list[int] | None, only: list[str] 
     """The runs of a list, in its order: each entry for its corpora, widths and seeds."""
     names = [entry["name"] for entry in listed["runs"]]
     assert len(set(names)) == len(names), "two entries have one name"
-    assert set(only or ()) <= set(names), f"unknown entry; there are: {', '.join(names)}"
+    if unknown := [name for name in only or () if name not in names]:
+        raise UserError(f"unknown entry '{unknown[0]}'", where="--only", fix=f"there are {', '.join(names)}")
     for entry in listed["runs"]:
         if only and entry["name"] not in only:
             continue
@@ -103,20 +116,17 @@ def run_queue(given: argparse.Namespace, corpora: dict[str, Path]) -> None:
         began = time.monotonic()
         # the other seeds of a run take as many steps as the first: the seed is then all that differs
         alike = [row["steps"] for row in done if _same(run, row, but_seed=True)]
-        corpus = prepare(run, corpora[run["corpus"]], given.work, listed["validation_bytes"])
+        corpus, fingerprint = prepare(run, corpora[run["corpus"]], given.work, listed["validation_bytes"])
+        if {old["fingerprint"] for old in done if _data(old) == _data(run)} - {fingerprint}:
+            raise UserError(f"is another text than in {file}", where=f"--corpus {run['corpus']}")
         request = {**run, "steps": alike[0] if alike else None, "path": str(corpus)}
-        answer = subprocess.run(
-            [sys.executable, "-P", __file__, "--child", json.dumps(request)],
-            env={**os.environ, "OMP_NUM_THREADS": str(listed["threads"])},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        command = [sys.executable, "-P", __file__, "--child", json.dumps(request)]
+        environment = {**os.environ, "OMP_NUM_THREADS": str(listed["threads"])}
+        answer = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
         if answer.returncode:
             sys.exit(f"failed: {_label(run)}")
         row = {**run, **json.loads(answer.stdout.splitlines()[-1]), "commit": _commit()}
         row["date"] = datetime.now(UTC).isoformat(timespec="seconds")
-        others = {old["fingerprint"] for old in done if _data(old) == _data(row)}
-        assert others <= {row["fingerprint"]}, f"--corpus {run['corpus']} is another text than in {file}"
         done.append(row)
         with file.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -125,9 +135,9 @@ def run_queue(given: argparse.Namespace, corpora: dict[str, Path]) -> None:
         print(f"{_label(run)}: {bits}, {row['steps']} steps, {row['cpu_seconds']:.1f} CPU seconds", flush=True)
 
 
-def prepare(run: dict[str, Any], source: Path, work: Path, validation_bytes: int) -> Path:
-    """The corpus of a run's `data.*` settings, prepared once. About `validation_bytes` are held out, at most a tenth:
-    the same text whatever the tokenizer is."""
+def prepare(run: dict[str, Any], source: Path, work: Path, validation_bytes: int) -> tuple[Path, str]:
+    """The corpus of a run's `data.*` settings, prepared once, and its fingerprint. About `validation_bytes` are held
+    out, at most a tenth: the same text whatever the tokenizer is."""
     from groundup import verbs
 
     size = sum(path.stat().st_size for path in source.rglob("*") if path.is_file()) or source.stat().st_size
@@ -135,8 +145,7 @@ def prepare(run: dict[str, Any], source: Path, work: Path, validation_bytes: int
     settings["data.validation"] = round(min(0.1, validation_bytes / size), 4)
     name = "-".join([run["corpus"], *(str(value) for _, value in sorted(settings.items()))])
     work.mkdir(parents=True, exist_ok=True)
-    verbs.prepare([source], out=work / name, settings=settings)
-    return work / name
+    return work / name, verbs.prepare([source], out=work / name, settings=settings).manifest["fingerprint"]
 
 
 class Enough(Exception):
@@ -180,7 +189,6 @@ class Clock:
 def train_once(request: dict[str, Any]) -> dict[str, Any]:
     """Calibrate the steps, unless they are known, train, and score all that is held out in float32."""
     from groundup import verbs
-    from groundup.errors import UserError
     from groundup.parallel.machine import describe_machine
     from groundup.runs import Run
 
@@ -242,7 +250,8 @@ def table_of(rows: Sequence[Mapping[str, Any]], markdown: bool) -> str:
     for row in rows:
         groups.setdefault((row["corpus"], row["width"], row["entry"]), []).append(row)
     lines = []
-    for (corpus, width, entry), group in sorted(groups.items(), key=lambda item: (*item[0][:2], _mean(item[1]))):
+    best_first = sorted(groups.items(), key=lambda item: (*item[0][:2], fmean(_bits(item[1]) or [math.inf])))
+    for (corpus, width, entry), group in best_first:
         base = _bits(groups.get((corpus, width, "baseline"), []))
         bits, t = _bits(group), ""
         if bits and base and entry != "baseline":
@@ -275,16 +284,15 @@ def fit_of(rows: Sequence[Mapping[str, Any]], name: str) -> str:
     budgets, widths or corpora: from all runs but those alike."""
     from groundup.planning import prediction
 
-    inside, told = 0, []
+    fitted, inside, told = prediction.fit_runs(rows, f"benchmarks/experiments/{name}.jsonl"), 0, []
     for row in rows:
         others = [other for other in rows if not _same(row, other, but_seed=True)]
-        found = prediction.predict(
-            prediction.fit_runs(others, name),
-            bytes_seen=row["tokens"] * row["bytes_per_token"],
-            parameters=row["parameters"],
-            epochs=row["epochs"],
-            baseline=row["baselines"][prediction.BASELINE],
-        )
+        seen, baseline = row["tokens"] * row["bytes_per_token"], row["baselines"][prediction.BASELINE]
+        facts = {"bytes_seen": seen, "baseline": baseline, "parameters": row["parameters"], "epochs": row["epochs"]}
+        try:
+            found = prediction.predict(prediction.fit_runs(others, name), **facts)
+        except UserError as error:
+            found = f"of the others, {error.what}"
         if isinstance(found, str):
             told.append(f"# {_label(row)}: {row['bits_per_byte']:.3f}; no prediction: {found}")
             continue
@@ -295,7 +303,7 @@ def fit_of(rows: Sequence[Mapping[str, Any]], name: str) -> str:
         )
     predicted = sum("no prediction" not in line for line in told)
     told.append(f"# {inside} of {predicted} runs inside their interval, {len(rows)} runs in all")
-    return "\n".join([*told, f"FITTED = {prediction.fit_runs(rows, f'benchmarks/experiments/{name}.jsonl')!r}"])
+    return "\n".join([*told, f"FITTED = {fitted!r}"])
 
 
 def welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float] | None:
@@ -311,10 +319,6 @@ def welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float] | None:
 
 def _bits(rows: Sequence[Mapping[str, Any]]) -> list[float]:
     return [row["bits_per_byte"] for row in rows if row["bits_per_byte"] is not None]
-
-
-def _mean(rows: Sequence[Mapping[str, Any]]) -> float:
-    return fmean(_bits(rows) or [math.inf])
 
 
 def _same(run: Mapping[str, Any], row: Mapping[str, Any], but_seed: bool = False) -> bool:
@@ -333,10 +337,9 @@ def _label(run: Mapping[str, Any]) -> str:
 
 def _commit() -> str:
     """The commit of the code, with a + where the package was changed since."""
-    root = Path(__file__).resolve().parents[1]
-    words = ["git", "-C", str(root)]
+    words = ["git", "-C", str(HERE)]
     commit = subprocess.run([*words, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    changed = subprocess.run([*words, "status", "--porcelain", "src"], capture_output=True, text=True).stdout.strip()
+    changed = subprocess.run([*words, "status", "--porcelain", ":/src"], capture_output=True, text=True).stdout.strip()
     return f"{commit}+" if changed else commit
 
 

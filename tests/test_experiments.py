@@ -76,6 +76,41 @@ def test_what_is_missing_runs_once_and_other_seeds_take_the_same_steps(
     assert "the time is up" in capsys.readouterr().out
     assert len(experiments.rows_of(tmp_path, "trial")) == 2
 
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "text.txt").write_text("another text, and nothing but that " * 300)
+    fresh = ["--work", str(tmp_path / "fresh"), "--corpus", f"small={other}", "--seeds", "7"]
+    with pytest.raises(SystemExit) as stop:
+        experiments.main([*command, *fresh])
+    assert stop.value.code == 2 and "--corpus small: is another text than in" in capsys.readouterr().err
+    assert len(experiments.rows_of(tmp_path, "trial")) == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["run", "trial", "--only", "adam"], "unknown entry 'adam'"),
+        (["run", "trial", "--corpus", "small"], "--corpus: is 'small'"),
+        (["run", "nothing"], "nothing.toml"),
+        (["fit", "trial"], "0 finished runs are too few: 12 at least"),
+        (["table", "trial", "--write", "trial.toml"], "has no marks <!-- table: trial -->"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(
+    experiments: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+    said: str,
+) -> None:
+    (tmp_path / "trial.toml").write_text(LIST)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        experiments.main([*command, "--folder", str(tmp_path)])
+    assert stop.value.code == 2 and said in capsys.readouterr().err
+    assert (tmp_path / "trial.toml").read_text() == LIST
+
 
 def test_the_committed_lists_name_settings_that_exist(experiments: Any) -> None:
 

@@ -66,6 +66,14 @@ def test_what_dies_says_why_and_the_others_go_on(tmp_path: Path) -> None:
     assert (never.status, never.reason) == ("died", "ended with code 1: RuntimeError: no such shape")
 
 
+def test_what_takes_too_long_is_ended_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[Entrant.__module__], "REQUEST_SECONDS", 0.05)
+    [outcome] = contest(
+        [entrant(tmp_path, "slow", "import time; time.sleep(600)")], rounds=1, seconds=0, threads=1, name=""
+    )
+    assert (outcome.status, outcome.reason) == ("died", "took longer than 0.05 seconds to answer")
+
+
 def test_what_is_not_installed_says_where_it_was_looked_for(tmp_path: Path) -> None:
     source = "import a_peer_nobody_has\ndef make(settings): ...\n"
     [outcome] = contest(

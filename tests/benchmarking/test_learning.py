@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,29 @@ def test_what_was_measured_is_not_measured_again(measured: tuple[Path, dict]) ->
     again = measure_learning(folder / "text.txt", out=folder / "out.json", **result["options"])
     assert (folder / "out.json").read_text() == kept
     assert again["runs"] == json.loads(kept)["runs"] and len(again["runs"]) == 1
-    with pytest.raises(UserError, match="other settings"):
+    with pytest.raises(UserError, match="another recipe"):
         measure_learning(folder / "text.txt", out=folder / "out.json", **result["options"] | {"reference_steps": 4})
+    others = {
+        "processor": {"machine": result["machine"] | {"processor": "another"}},
+        "version of the software": {"machine": result["machine"] | {"versions": {"torch": "0"}}},
+        "recipe": {"recipe": result["recipe"] | {"rate": 1.0}},
+    }
+    for what, change in others.items():
+        (folder / "other.json").write_text(json.dumps(json.loads(kept) | change))
+        with pytest.raises(UserError, match=f"results of another {what}"):
+            measure_learning(folder / "text.txt", out=folder / "other.json", **result["options"])
+    (folder / "other.json").write_text('{"benchmark": "train"}')
+    with pytest.raises(UserError, match="something else"):
+        measure_learning(folder / "text.txt", out=folder / "other.json", **result["options"])
+
+
+def test_rows_say_when_and_with_what_and_the_reference_is_as_nanogpt_would_run(measured: tuple[Path, dict]) -> None:
+    _, result = measured
+    for row in (result["reference"][0], result["runs"][0]):
+        assert {"groundup", "torch", "transformers"} <= row["versions"].keys()
+        assert row["date"] >= result["date"]
+    assert os.environ["GOMP_SPINCOUNT"]  # set by groundup in this process, and again wherever it is imported
+    assert result["reference"][0]["gomp_spincount"] is None
 
 
 def test_the_table_and_the_picture_show_it(measured: tuple[Path, dict]) -> None:
@@ -71,10 +93,13 @@ def test_the_verb_and_the_command_do_the_same(measured: tuple[Path, dict], capsy
     with pytest.raises(SystemExit) as stop:
         main(["benchmark", "learn", str(text), *words, "--out", str(out)])
     assert stop.value.code == 2
-    assert "other settings" in capsys.readouterr().err
+    assert "another recipe" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("options", [{"at": ["1/0"]}, {"at": ["-1"]}, {"at": ["soon"]}, {"caches": ["hot"]}])
+@pytest.mark.parametrize(
+    "options",
+    [{"at": ["1/0"]}, {"at": ["-1"]}, {"at": ["soon"]}, {"caches": ["hot"]}, {"threads": 0}, {"threads": 4096}],
+)
 def test_options_without_meaning_are_refused_before_anything_is_measured(
     options: dict[str, Any], tmp_path: Path
 ) -> None:

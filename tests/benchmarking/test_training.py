@@ -98,6 +98,7 @@ def test_who_died_keeps_the_rounds_it_finished() -> None:
         ({"rounds": 0}, "--rounds: is 0"),
         ({"seconds": float("nan")}, "--seconds: is nan"),
         ({"threads": [0]}, "--threads: is 0"),
+        ({"threads": [1, 4096]}, "--threads: is 4096"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_starts(options: dict[str, Any], said: str) -> None:

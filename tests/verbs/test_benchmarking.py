@@ -1,14 +1,18 @@
 """`benchmark train` from end to end, on a model of two layers."""
 
 import json
+import sys
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import groundup
-from groundup.benchmarking import Shape
+from groundup.benchmarking import Shape, compare_training, measure_decoding, measure_learning
 from groundup.errors import UserError
 from groundup.reporting import describe_training_benchmark
+from groundup.verbs import benchmarking
 
 
 def test_contestants_train_side_by_side(tmp_path: Path) -> None:
@@ -41,8 +45,34 @@ def test_contestants_train_side_by_side(tmp_path: Path) -> None:
     assert "shape small: 2 layers, 16 wide" in text and "groundup-eager" in text
 
 
-def test_what_cannot_be_written_is_said_before_measuring(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="folder does not exist"):
-        groundup.benchmark("train", out=tmp_path / "missing" / "x.json")
+@pytest.mark.parametrize("option", ["out", "plot"])
+def test_what_cannot_be_written_is_said_before_measuring(tmp_path: Path, option: str) -> None:
+    places = [(tmp_path / "missing" / "x", "folder does not exist"), (tmp_path, "is no file")]
+    if sys.platform == "linux":
+        places.append((Path("/proc/x"), "cannot be written"))  # not even by root
+    for path, said in places:
+        files: Any = {option: path}
+        with pytest.raises(UserError, match=said):
+            groundup.benchmark("train", shapes=["no such shape"], **files)
+
+
+def test_unknown_kinds_and_options_are_the_users_error() -> None:
+    ask: Any = groundup.benchmark
     with pytest.raises(UserError, match="unknown benchmark 'sleep'"):
-        groundup.benchmark("sleep")  # type: ignore[arg-type]
+        ask("sleep")
+    with pytest.raises(UserError, match="benchmark generate: has no option 'python_with'"):
+        ask("generate", python_with=[])
+    with pytest.raises(UserError, match="benchmark learn: needs 'text'"):
+        ask("learn")
+
+
+@pytest.mark.parametrize(
+    ("measure", "options"),
+    [
+        (compare_training, benchmarking.TrainOptions),
+        (measure_learning, benchmarking.LearnOptions),
+        (measure_decoding, benchmarking.GenerateOptions),
+    ],
+)
+def test_the_types_of_the_options_name_all_there_are(measure: Any, options: Any) -> None:
+    assert options.__annotations__.keys() | {"out", "plot"} == signature(measure).parameters.keys() | {"out", "plot"}

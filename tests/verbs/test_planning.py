@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ def test_the_loss_is_predicted_from_runs_that_were_measured_or_not_at_all(
     facts = {"plan": made.to_json(), "corpus": corpus, "notices": []}
     monkeypatch.setattr(planning, "FITTED", None)
     _, unfitted = verbs.plan([corpus_dir], steps=20, settings=tiny)
-    assert unfitted["predicted"] == {"none": "no runs have been measured for it yet"}
-    assert "no prediction: no runs" in describe_plan(facts | {"corpus": unfitted})
+    assert "predicted" not in unfitted
+    assert "loss  " not in describe_plan(facts | {"corpus": unfitted})
 
     # a fit that says: nine tenths of the 5-gram's bits per byte, whatever is trained
     flat = Fit((math.log(0.9), 0, 0, 0), ((0.0,) * 4,) * 4, 0.1, 24, (0.0,) * 3, (50.0,) * 3, "made up")
@@ -56,7 +57,12 @@ def test_the_loss_is_predicted_from_runs_that_were_measured_or_not_at_all(
     predicted = corpus["predicted"]
     assert predicted["bits_per_byte"] == pytest.approx(0.9 * baseline)
     assert predicted["low"] < predicted["bits_per_byte"] < predicted["high"]
-    assert f"about {predicted['bits_per_byte']:.2f} bits per byte" in describe_plan(facts | {"corpus": corpus})
+    said = f"loss         about {predicted['bits_per_byte']:.2f} bits per byte"
+    assert said in describe_plan(facts | {"corpus": corpus})
+
+    monkeypatch.setattr(planning, "FITTED", replace(flat, highest=(1.0,) * 3))
+    _, corpus = verbs.plan([corpus_dir], steps=20, settings=tiny)
+    assert "loss         no prediction: " in describe_plan(facts | {"corpus": corpus})
 
 
 def test_without_a_budget_the_default_one_is_planned(corpus_dir: Path) -> None:

@@ -19,6 +19,8 @@ from typing import Any, Literal
 
 import psutil
 
+from groundup.cores import usable_cores
+from groundup.errors import UserError
 from groundup.events import Listener, Phase, Progress, nobody
 
 REQUEST_SECONDS = 1_800.0  # after which a process that has not answered is ended
@@ -81,6 +83,13 @@ def contest(
     return [outcome for outcome, _ in started]
 
 
+def check_threads(threads: int) -> None:
+    """Raise UserError unless the machine has cores for so many threads: beyond them, waiting would be measured."""
+    cores = usable_cores()
+    if not 1 <= threads <= cores:
+        raise UserError(f"is {threads}", where="--threads", fix=f"use 1 to {cores}, the cores of this machine")
+
+
 def spread(values: Sequence[float]) -> dict[str, float]:
     """Median, least and greatest."""
     return {"median": median(values), "min": min(values), "max": max(values)}
@@ -97,6 +106,7 @@ class _Process:
         environment = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads), HF_HUB_OFFLINE="1")
         # `import groundup` set it here; a peer must not have it, and our own contestants set it again
         environment.pop("GOMP_SPINCOUNT", None)
+        self._late = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `close`)
         self._process = subprocess.Popen(
             [python, str(_CONTESTANT), str(entrant.file)],
@@ -110,7 +120,7 @@ class _Process:
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """The answer to `request`; raises _Died."""
         assert self._process.stdin and self._process.stdout
-        late = threading.Timer(REQUEST_SECONDS, self._process.kill)
+        late = threading.Timer(REQUEST_SECONDS, self._take_too_long)
         late.daemon = True
         late.start()
         try:
@@ -132,8 +142,14 @@ class _Process:
             with suppress(OSError):  # what was not read yet cannot be flushed any more
                 stream.close()  # pyright: ignore[reportOptionalMemberAccess]
 
+    def _take_too_long(self) -> None:
+        self._late = True
+        self._process.kill()
+
     def _why(self) -> str:
         code = self._process.wait()
+        if self._late:
+            return f"took longer than {REQUEST_SECONDS:,g} seconds to answer"
         self._errors.seek(0)
         said = self._errors.read().decode(errors="replace").strip().splitlines()
         ended = f"ended by signal {-code}" if code < 0 else f"ended with code {code}"

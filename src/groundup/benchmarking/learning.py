@@ -5,6 +5,7 @@ each model's own context that do not overlap; bits per character compare models 
 """
 
 import hashlib
+import importlib.util
 import json
 import math
 import os
@@ -17,10 +18,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from fractions import Fraction
+from importlib import metadata
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from groundup.benchmarking.contest import check_threads
 from groundup.benchmarking.reference import SLOWER_THAN_NANOGPT, Recipe, run_reference
 from groundup.config import load_config
 from groundup.cores import usable_cores
@@ -33,10 +36,11 @@ from groundup.runs import Run, read_entries, read_journal, read_json, write_atom
 TRAINING_SHARE = 0.9
 FRACTIONS = ("1/7", "1/5", "1", "5")
 CACHES = ("cold", "warm")
+_ANOTHER = "give another --out"
 
 
 def measure_learning(
-    text: Path,
+    text: str | Path,
     *,
     at: Sequence[str] = FRACTIONS,
     seeds: Sequence[int] = (0, 1, 2),
@@ -54,16 +58,23 @@ def measure_learning(
     training, the evaluation of its own held-out text and the report. `groundup evaluate RUN VALIDATION.txt` follows
     outside the clock. `cold` runs find an empty compile cache, `warm` ones that of the cold run of the same length, or
     of an unmeasured run of that length where there was none. With `out` results are written after every run and what
-    is there already is not run again. Raises UserError for a text too short, and for results of something else.
+    is there already is not run again. Raises UserError for a text too short, more threads than cores, results of
+    something else or of another machine, and without transformers, which the reference needs.
     """
+    text = Path(text)
     whole = _read(text)
-    threads = threads or usable_cores()
+    check_threads(threads := usable_cores() if threads is None else threads)
     lengths = {name: _fraction(name) for name in at}
     if unknown := set(caches) - set(CACHES):
         raise UserError(f"unknown compile cache {unknown.pop()!r}", where="--cache", fix="cold, warm or both")
     cut = int(TRAINING_SHARE * len(whole))
     train, validation = whole[:cut], whole[cut:]
+    if importlib.util.find_spec("transformers") is None:
+        raise UserError(
+            "the reference needs transformers", where="groundup benchmark learn", fix="pip install transformers"
+        )
     results = _results(out, whole, cut, text.name, threads, reference_steps)
+    versions = results["machine"]["versions"]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     with tempfile.TemporaryDirectory(prefix="groundup-learning-") as name:
         work = Path(name)
@@ -77,6 +88,7 @@ def measure_learning(
             if reference is None:
                 listen(Phase(f"seed {seed}: the reference, {reference_steps:,} steps"))
                 reference = run_reference(train, validation, seed=seed, environment=environment, steps=reference_steps)
+                reference |= {"versions": versions, "date": _now()}
                 results["reference"].append(reference)
                 _keep(results, out)
             w = reference["seconds"] / SLOWER_THAN_NANOGPT
@@ -94,7 +106,8 @@ def measure_learning(
                     row = _train(work, w * length, seed, environment, kept)
                     row |= _score(work, scored, environment)
                     row["curve"] = _curve(work / "run", row.pop("began"), row["bytes_per_character"])
-                    results["runs"].append({"seed": seed, "at": fraction, "cache": cache, "w_seconds": w, **row})
+                    named = {"seed": seed, "at": fraction, "cache": cache, "w_seconds": w}
+                    results["runs"].append({**named, **row, "versions": versions, "date": _now()})
                     _keep(results, out)
     return {**results, "summary": summarize(results)}
 
@@ -142,16 +155,16 @@ def _train(work: Path, seconds: float, seed: int, environment: dict[str, str], c
     command = ["train", str(work / "train.txt"), "--minutes", f"{seconds / 60:.6f}", "--out", str(work / "run")]
     # the seed is all that is set: it changes no decision, only the draws
     command += ["--set", f"training.seed={seed}"]
-    before, began = os.times(), time.time()
+    before, began, started = os.times(), time.time(), time.perf_counter()
     _groundup(command, {**environment, "TORCHINDUCTOR_CACHE_DIR": str(cache)}, work)
-    ended, after = time.time(), os.times()
+    seconds_taken, after = time.perf_counter() - started, os.times()
     info = Run.open(work / "run").info
     config = Run.open(work / "run").config()
     corpus = info["corpus"]
     return {
-        "began": began,
+        "began": began,  # of the calendar's clock, as the events of the run are
         "seconds_given": seconds,
-        "seconds": ended - began,
+        "seconds": seconds_taken,
         "cpu_seconds": sum(after[2:4]) - sum(before[2:4]),
         "training_seconds": info["actual"]["training_seconds"],
         "stop_reason": info["stop_reason"],
@@ -241,23 +254,49 @@ def _results(out: Path | None, whole: str, cut: int, name: str, threads: int, st
     """The results that `out` holds, or none yet."""
     from groundup.parallel.machine import describe_machine
 
-    facts = {"name": name, "sha256": hashlib.sha256(whole.encode()).hexdigest()}
-    facts |= {"train_characters": cut, "validation_characters": len(whole) - cut}
-    recipe = {**asdict(Recipe()), "steps": steps}
-    if out is not None and out.exists():
-        found = read_json(out)
-        if (found["text"]["sha256"], found["threads"], found["recipe"]["steps"]) != (facts["sha256"], threads, steps):
-            raise UserError("holds results of another text or other settings", where=out, fix="give another --out")
-        return found
-    return {
-        "text": facts,
+    digest = hashlib.sha256(whole.encode()).hexdigest()
+    machine = describe_machine()
+    machine["versions"]["transformers"] = metadata.version("transformers")
+    started = {
+        "text": {
+            "name": name,
+            "sha256": digest,
+            "train_characters": cut,
+            "validation_characters": len(whole) - cut,
+        },
         "threads": threads,
-        "recipe": recipe,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": describe_machine(),
+        "recipe": json.loads(json.dumps({**asdict(Recipe()), "steps": steps})),
+        "date": _now(),
+        "machine": machine,
         "reference": [],
         "runs": [],
     }
+    if out is None or not out.exists():
+        return started
+    found = read_json(out)
+    try:
+        differing = [what for what, there in _conditions(found).items() if there != _conditions(started)[what]]
+    except (KeyError, TypeError):
+        raise UserError("holds something else than results of this benchmark", where=out, fix=_ANOTHER) from None
+    if differing:
+        raise UserError(f"holds results of another {' and '.join(differing)}", where=out, fix=_ANOTHER)
+    return found
+
+
+def _conditions(results: dict[str, Any]) -> dict[str, Any]:
+    """All that rows of one table must share."""
+    machine = results["machine"]
+    return {
+        "text": results["text"]["sha256"],
+        "number of threads": results["threads"],
+        "recipe": results["recipe"],
+        "processor": (machine["processor"], machine["cores"]),
+        "version of the software": machine["versions"],
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _keep(results: dict[str, Any], out: Path | None) -> None:

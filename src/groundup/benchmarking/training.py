@@ -1,13 +1,14 @@
 """The training benchmark: tokens per second of groundup's training step beside its peers' on the same tokens."""
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from groundup.benchmarking.contest import Entrant, Outcome, contest, spread
+import psutil
+
+from groundup.benchmarking.contest import Entrant, Outcome, check_threads, contest, spread
 from groundup.benchmarking.shapes import SHAPES, Shape
 from groundup.benchmarking.training_ours import WAYS as OUR_WAYS
 from groundup.benchmarking.training_peers import PACKAGES
@@ -47,12 +48,13 @@ def compare_training(
 
     A shape is a name of SHAPES, or one of your own under its name. Without `threads`, one and all cores are used. What
     this interpreter lacks is looked for in those of `python_with`. The result is plain data for JSON: `machine`,
-    `settings`, `load`, and `contests`, each with `rows`, `peak` and all rounds. Raises UserError for unknown names.
+    `settings`, `load`, and `contests`, each with `rows`, `peak` and all rounds. Raises UserError for unknown names
+    and for more threads than cores.
     """
     chosen = shapes if isinstance(shapes, Mapping) else {name: _shape(name) for name in shapes}
     threads = tuple(threads) or tuple(sorted({1, usable_cores()}))
     _check(contestants, threads, rounds, seconds)
-    began, load = time.perf_counter(), os.getloadavg()
+    began, load = time.perf_counter(), psutil.getloadavg()
     contests = []
     for name, shape in chosen.items():
         for count in threads:
@@ -69,7 +71,7 @@ def compare_training(
         "benchmark": "train",
         "settings": {"rounds": rounds, "seconds": seconds, "seed": seed, "contestants": list(contestants)},
         "machine": describe_machine(),
-        "load": {"before": load, "after": os.getloadavg()},
+        "load": {"before": load, "after": psutil.getloadavg()},
         "seconds": time.perf_counter() - began,
         "contests": contests,
     }
@@ -184,6 +186,8 @@ def _check(contestants: Sequence[str], threads: Sequence[int], rounds: int, seco
             )
     if not contestants or len(set(contestants)) < len(contestants):
         raise UserError("name each contestant once, and at least one", where="--contestants")
-    for option, value in (("--rounds", rounds), ("--seconds", seconds), *(("--threads", count) for count in threads)):
+    for count in threads:
+        check_threads(count)
+    for option, value in (("--rounds", rounds), ("--seconds", seconds)):
         if not value > 0:
             raise UserError(f"is {value}", where=option, fix="use a number above 0")

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from groundup.errors import UserError
+
 COVERAGE = 0.9  # the share of runs that end inside their interval, if new runs are like those of the fit
 FEWEST_RUNS = 12  # three for each coefficient
 BASELINE = "5-gram"
@@ -46,17 +48,13 @@ class Prediction:
 
 
 FITTED: Fit | None = None
-"""The fit that `groundup plan` uses; `python benchmarks/experiments.py fit NAME` makes it. None until runs are
-measured."""
+"""The fit that `groundup plan` uses; `python benchmarks/experiments.py fit NAME` makes it. None, and nothing
+is said of the loss, until runs are measured."""
 
 
-def predict(
-    fit: Fit | None, *, bytes_seen: float, parameters: int, epochs: float, baseline: float | None
-) -> Prediction | str:
+def predict(fit: Fit, *, bytes_seen: float, parameters: int, epochs: float, baseline: float | None) -> Prediction | str:
     """The prediction for training on `bytes_seen` bytes of text, `epochs` times over, with `parameters` weights, where
     the corpus's 5-gram model needs `baseline` bits per byte; or the reason why there is none."""
-    if fit is None:
-        return "no runs have been measured for it yet"
     if baseline is None:
         return "nothing is held out to measure it on"
     logs = _logs(bytes_seen, parameters, epochs)
@@ -77,17 +75,17 @@ def predict(
 def fit_runs(rows: Sequence[Mapping[str, Any]], source: str) -> Fit:
     """Fit finished runs, as benchmarks/experiments keeps them.
 
-    Raises ValueError when there are fewer than FEWEST_RUNS, or when they do not differ enough to tell the
+    Raises UserError when there are fewer than FEWEST_RUNS, or when they do not differ enough to tell the
     coefficients apart.
     """
     good = [row for row in rows if row["bits_per_byte"] is not None and BASELINE in row["baselines"]]
     if len(good) < FEWEST_RUNS:
-        raise ValueError(f"{len(good)} finished runs are too few: {FEWEST_RUNS} at least")
+        raise UserError(f"{len(good)} finished runs are too few: {FEWEST_RUNS} at least", where=source)
     logs = np.array([_logs(r["tokens"] * r["bytes_per_token"], r["parameters"], r["epochs"]) for r in good])
     x = np.column_stack([np.ones(len(good)), logs])
     y = np.log([row["bits_per_byte"] / row["baselines"][BASELINE] for row in good])
     if np.linalg.matrix_rank(x) < x.shape[1]:
-        raise ValueError("the runs do not differ in bytes, weights and epochs independently")
+        raise UserError("the runs do not differ in bytes, weights and epochs independently", where=source)
     coefficients, *_ = np.linalg.lstsq(x, y, rcond=None)
     residuals = y - x @ coefficients
     return Fit(

@@ -23,8 +23,9 @@ def describe_plan(facts: Mapping[str, Any]) -> str:
         f"training     about {whole(plan['steps'])} steps, {whole(plan['tokens'])} tokens,"
         f" {number(plan['epochs'], 2)} epochs",
         f"cost         about {duration(corpus['estimated_minutes'] * 60)} and {size(plan['memory_bytes'])} of memory",
-        f"loss         {_predicted(corpus['predicted'])}",
     ]
+    if "predicted" in corpus:
+        lines.append(f"loss         {_predicted(corpus['predicted'])}")
     table = Table("setting", "value", "reason", box=None, pad_edge=False, header_style="bold")
     for row in plan["decisions"]:
         table.add_row(row["key"], str(row["value"]), row["reason"])

@@ -1,49 +1,122 @@
 """`benchmark`: groundup beside its peers on this machine."""
 
+import inspect
 import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack, overload
 
-from groundup.benchmarking import compare_training, measure_decoding, measure_learning
+from groundup.benchmarking import Shape, compare_training, measure_decoding, measure_learning
 from groundup.errors import UserError
-from groundup.events import Listener, nobody
+from groundup.events import Listener
 from groundup.reporting import draw_decoding, draw_learning, draw_training_benchmark
+from groundup.runs import write_atomic
 from groundup.verbs.request import PathLike
 
+_KINDS: dict[str, tuple[Callable[..., dict[str, Any]], Callable[[Mapping[str, Any], Path], None]]] = {
+    "train": (compare_training, draw_training_benchmark),
+    "learn": (measure_learning, draw_learning),
+    "generate": (measure_decoding, draw_decoding),
+}
 
+
+class _Files(TypedDict, total=False):
+    out: PathLike | None
+    plot: PathLike | None
+    listen: Listener
+
+
+class TrainOptions(_Files, total=False):
+    """Options of `groundup.benchmarking.compare_training`, and the files."""
+
+    shapes: Sequence[str] | Mapping[str, Shape]
+    threads: Sequence[int]
+    contestants: Sequence[str]
+    rounds: int
+    seconds: float
+    python_with: Sequence[str]
+    seed: int
+
+
+class LearnOptions(_Files, total=False):
+    """Options of `groundup.benchmarking.measure_learning`, and the files."""
+
+    text: PathLike
+    at: Sequence[str]
+    seeds: Sequence[int]
+    caches: Sequence[str]
+    threads: int | None
+    reference_steps: int
+
+
+class GenerateOptions(_Files, total=False):
+    """Options of `groundup.benchmarking.measure_decoding`, and the files."""
+
+    shapes: Sequence[str] | Mapping[str, Shape]
+    prompts: Sequence[int]
+    new_tokens: Sequence[int]
+    threads: Sequence[int]
+    contestants: Sequence[str]
+    rounds: int
+    seconds: float
+    seed: int
+
+
+@overload
+def benchmark(kind: Literal["train"], **options: Unpack[TrainOptions]) -> dict[str, Any]: ...
+@overload
+def benchmark(kind: Literal["learn"], **options: Unpack[LearnOptions]) -> dict[str, Any]: ...
+@overload
+def benchmark(kind: Literal["generate"], **options: Unpack[GenerateOptions]) -> dict[str, Any]: ...
 def benchmark(
-    kind: Literal["train", "learn", "generate"],
-    *,
-    out: PathLike | None = None,
-    plot: PathLike | None = None,
-    listen: Listener = nobody,
-    **options: Any,
+    kind: str, *, out: PathLike | None = None, plot: PathLike | None = None, **options: Any
 ) -> dict[str, Any]:
     """Measure groundup and its peers in turns, each in a process of its own; return everything that was measured.
 
-    `train` is tokens per second of training steps; its `options` are those of `groundup.benchmarking.compare_training`.
-    `learn` is time to quality on a text; its `options` are those of `groundup.benchmarking.measure_learning`, and what
-    `out` holds already is not measured again.
-    `generate` is tokens per second of one text; its `options` are those of `groundup.benchmarking.measure_decoding`.
-    `out` is a file for the result as JSON, `plot` one for a picture (PNG). Raises UserError for options that make no
-    sense and files that cannot be written.
+    `train` is tokens per second of training steps (TrainOptions). `learn` is time to quality on a text (LearnOptions);
+    what `out` holds already is not measured again. `generate` is tokens per second of one text (GenerateOptions).
+    `out` is a file for the result as JSON, `plot` one for a picture (PNG). Raises UserError for unknown kinds and
+    options, for options that make no sense, and before measuring for files that cannot be written.
     """
-    if kind not in ("train", "learn", "generate"):
-        raise UserError(f"unknown benchmark '{kind}'", fix="use train, learn or generate")
-    for path in (out, plot):  # before minutes of measuring, not after
-        if path is not None and not Path(path).absolute().parent.is_dir():
-            raise UserError("its folder does not exist", where=Path(path), fix="make it, or give another file")
-    if kind == "learn":
-        result, draw = measure_learning(**options, out=Path(out) if out else None, listen=listen), draw_learning
-    elif kind == "generate":
-        result, draw = measure_decoding(**options, listen=listen), draw_decoding
-    else:
-        result, draw = compare_training(**options, listen=listen), draw_training_benchmark
+    if kind not in _KINDS:
+        raise UserError(f"unknown benchmark '{kind}'", fix=f"use one of {', '.join(_KINDS)}")
+    measure, draw = _KINDS[kind]
+    known = inspect.signature(measure).parameters
+    if unknown := [name for name in options if name not in known]:
+        fix = f"it has {', '.join(sorted({*known, 'out', 'plot'}))}"
+        raise UserError(f"has no option '{unknown[0]}'", where=f"benchmark {kind}", fix=fix)
+    for name, parameter in known.items():
+        if parameter.default is parameter.empty and name not in options:
+            raise UserError(f"needs '{name}'", where=f"benchmark {kind}")
+    files = [Path(path) if path is not None else None for path in (out, plot)]
+    for path in files:
+        if path is not None:
+            _check_writable(path)  # before minutes of measuring, not after
+    result_file, picture = files
+    if "out" in known:  # what takes so long that it is kept after each run
+        options["out"] = result_file
+    result = measure(**options)
     try:
-        if out is not None:
-            Path(out).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        if plot is not None:
-            draw(result, Path(plot))
+        if result_file is not None and "out" not in known:
+            write_atomic(result_file, json.dumps(result, indent=1) + "\n")
+        if picture is not None:
+            draw(result, picture)
     except OSError as error:
         raise UserError(f"cannot be written: {error.strerror or error}", where=error.filename or "") from None
     return result
+
+
+def _check_writable(path: Path) -> None:
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise UserError("its folder does not exist", where=path, fix="make it, or give another file")
+    if path.exists() and not path.is_file():
+        raise UserError("is no file", where=path, fix="give the name of a file")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise UserError("must not be written", where=path, fix="allow it, or give another file")
+    try:
+        tempfile.TemporaryFile(dir=folder).close()  # results are written beside the file and then put in its place
+    except OSError as error:
+        raise UserError(f"its folder cannot be written: {error.strerror}", where=path, fix="give another") from None

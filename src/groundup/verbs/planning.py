@@ -13,7 +13,7 @@ from groundup.evaluation import reference_models
 from groundup.events import Listener, nobody
 from groundup.parallel import decide_compute
 from groundup.planning import TRAINING_SHARE, Plan, make_plan, matrix_flops_per_second
-from groundup.planning.prediction import BASELINE, FITTED, Prediction, predict
+from groundup.planning.prediction import BASELINE, FITTED, Fit, Prediction, predict
 from groundup.runs import stop_on_signals
 from groundup.verbs.request import PathLike, Paths, adopt_corpus, as_inputs, configure, prepared_corpus
 
@@ -33,8 +33,9 @@ def plan(
     """The plan that `train` would follow with the same arguments, and facts of the corpus it is made for.
 
     The documents are read into a temporary directory. `estimated_minutes` of the facts is, where no budget in minutes
-    is given, an estimate from the speed of this machine's matrix products; `predicted` is the loss that the run will
-    end at with its interval, or the reason why that cannot be said. Raises UserError as `train` does.
+    is given, an estimate from the speed of this machine's matrix products; `predicted` is, once runs have been
+    fitted, the loss that the run will end at with its interval, or the reason why that cannot be said. Raises
+    UserError as `train` does.
     """
     began = time.monotonic()
     given = as_inputs(paths)
@@ -54,17 +55,19 @@ def plan(
         made = make_plan(resolved, corpus, flops_per_second=speed if left is not None else None, seconds_left=left)
         minutes = made.minutes or made.tokens * made.shape.flops_per_token() / speed / 60
         facts = {key: value for key, value in corpus.manifest.items() if key not in ("version", "shards", "settings")}
-        predicted = _predicted(made, corpus)
-    return made, facts | {"estimated_minutes": round(minutes, 2), "predicted": predicted}
+        facts["estimated_minutes"] = round(minutes, 2)
+        if FITTED is not None:
+            facts["predicted"] = _predicted(FITTED, made, corpus)
+    return made, facts
 
 
-def _predicted(made: Plan, corpus: Corpus) -> dict[str, Any]:
+def _predicted(fit: Fit, made: Plan, corpus: Corpus) -> dict[str, Any]:
     """`bits_per_byte`, `low` and `high` of the held-out text at the end, or `none`, the reason why there are none."""
     baseline = None
-    if FITTED is not None and (held_out := corpus.validation_documents()):  # counting takes seconds: not in vain
+    if held_out := corpus.validation_documents():
         baseline = reference_models(corpus, held_out)[BASELINE]["bits_per_byte"]
     found = predict(
-        FITTED,
+        fit,
         bytes_seen=made.tokens * corpus.manifest["train_bytes"] / max(corpus.manifest["train_tokens"], 1),
         parameters=made.shape.parameters(),
         epochs=made.epochs,
