@@ -161,7 +161,7 @@ class Session:
             self.archive(reading, kind, budget, depth)
         else:
             if kind.reader in ("eml", "mbox"):
-                self.attachments(reading, kind, budget, depth)
+                kind = self.attachments(reading, kind, budget, depth)
             self.leaf(reading, kind, unpacked)
 
     def archive(self, reading: Reading, kind: Kind, budget: Budget, depth: int) -> None:
@@ -192,24 +192,31 @@ class Session:
         if bomb and depth > 1:
             raise bomb
 
-    def attachments(self, reading: Reading, kind: Kind, budget: Budget, depth: int) -> None:
-        # Before the message, as the members of an archive: a reader process that goes on after one that died passes
-        # over the files that are done.
+    def attachments(self, reading: Reading, kind: Kind, budget: Budget, depth: int) -> Kind:
+        # Before the message, as the members of an archive: who goes on after a death passes over what is done.
         from groundup.documents.readers.mail import attachments
 
-        reading.stream = reading.seekable()
+        self.start(reading, kind)
         try:
-            for name, content in attachments(kind.reader, reading):
-                budget.member()
-                if depth >= self.limits.archive_depth:
-                    reading.notes.append(f"what is attached to messages nested deeper than {depth} was not read")
-                    break
-                self.entry(f"{reading.source}!/{show(name)}", io.BytesIO(content), len(content), budget, depth + 1, [])
-        except Bomb as error:
-            reading.notes.append(str(error))
-        except (Unreadable, RecursionError):
-            pass  # said of the message itself
+            reading.stream = reading.seekable()
+        except Exception as error:
+            return Kind("", kind.media_type, "failed", self.why(error))
+        try:
+            with contextlib.closing(attachments(kind.reader, reading)) as found:
+                for name, content in found:
+                    if depth > self.limits.archive_depth:
+                        reading.notes.append(f"attachments of messages nested deeper than {depth - 1} were not read")
+                        break
+                    budget.member()
+                    stream = io.BytesIO(content)
+                    self.entry(f"{reading.source}!/{show(name)}", stream, len(content), budget, depth + 1, [])
+                    self.start(reading, kind)
+        except Unreadable as error:
+            reading.notes.append(str(error))  # what the message itself fails of is said once
+        except Exception as error:
+            reading.notes.append(f"what is attached was not read: {self.why(error)}")
         reading.stream.seek(0)
+        return kind
 
     def leaf(self, reading: Reading, kind: Kind, unpacked: Unpacked | None) -> None:
         if self.records < self.skip:
@@ -218,10 +225,7 @@ class Session:
         began, waited = time.monotonic(), self.waited
         self.began = began
         reading.all_text, self.all_text = self.all_text, False
-        reading.reader = "ocr" if kind.reader == "image" else kind.reader
-        if reading.source != self.source or reading.reader not in _STREAMED:
-            start = {"source": reading.source, "media_type": kind.media_type, "bytes": reading.size}
-            self.send({"start": {**start, "reader": reading.reader}})
+        self.start(reading, kind)
         documents = characters = 0
         status, reason = kind.status, kind.reason
         try:
@@ -237,16 +241,8 @@ class Session:
                 reading.notes = reading.notes or ["empty" if reading.reader in _STREAMED else "no text in it"]
         except Nothing as error:
             status, reason = "skipped", str(error)
-        except Unreadable as error:
-            status, reason = "failed", str(error)
-        except MemoryError:
-            self.spent = True
-            status, reason = "failed", f"it needs more than {size_text(self.limits.memory_bytes)} of memory"
-        except RecursionError:
-            status, reason = "failed", "nested too deeply"
         except Exception as error:
-            # A parser may raise anything for a bad file, and a bad file costs only itself.
-            status, reason = "failed", f"{type(error).__name__}: {error}"[:300]
+            status, reason = "failed", self.why(error)
         size = unpacked.count if reading.size < 0 and unpacked else max(reading.size, 0)
         reason = "; ".join(dict.fromkeys(filter(None, [reason, *reading.notes])))
         self.record(
@@ -263,6 +259,22 @@ class Session:
                 round(time.monotonic() - began - (self.waited - waited), 4),
             )
         )
+
+    def start(self, reading: Reading, kind: Kind) -> None:
+        # The death of this process, or its silence, is charged to what it said last.
+        reading.reader = "ocr" if kind.reader == "image" else kind.reader
+        if reading.source != self.source or reading.reader not in _STREAMED:
+            start = {"source": reading.source, "media_type": kind.media_type, "bytes": reading.size}
+            self.send({"start": {**start, "reader": reading.reader}})
+
+    def why(self, error: Exception) -> str:
+        # A parser may raise anything for a bad file, and a bad file costs only itself.
+        if isinstance(error, MemoryError):
+            self.spent = True
+            return f"it needs more than {size_text(self.limits.memory_bytes)} of memory"
+        if isinstance(error, RecursionError):
+            return "nested too deeply"
+        return str(error) if isinstance(error, Unreadable) else f"{type(error).__name__}: {error}"[:300]
 
     def reading(self, source: str, kind: Kind, stream: BinaryIO, size: int, notes: list[str]) -> Reading:
         return Reading(

@@ -1,6 +1,8 @@
+import gzip
 import io
 import mailbox
 import random
+import tarfile
 import zipfile
 from email.message import EmailMessage
 
@@ -64,7 +66,8 @@ def test_attachments_are_read_and_forwarded_mail_is_read(tmp_path, read):
     assert document.text.endswith(f"tea is at five.\n\nSubject: Inner\n{HEADERS}\ninner words\n")
     assert (notes.text, notes.source) == ("not the body\n", f"{tmp_path}/a.eml!/.._notes.txt")
     assert (plan.path, plan.status) == (f"{tmp_path}/a.eml!/plan é.pdf", "failed")
-    assert (noted.status, record.status, record.reason) == ("read", "read", "")
+    assert (noted.status, record.status) == ("read", "read")
+    assert record.reason == "1 pictures inside of messages were not read"
 
 
 def test_what_is_attached_to_the_messages_of_a_mailbox_is_read(tmp_path, read):
@@ -91,8 +94,91 @@ def test_messages_attached_in_each_other_end(tmp_path, read):
         inner = outer
     (tmp_path / "a.eml").write_bytes(inner.as_bytes())
     documents, records = read(tmp_path)
-    assert 1 < len(documents) == len(records) <= Limits().archive_depth
-    assert "was not read" in records[0].reason
+    # as with archives: what lies in the last one that is opened is read
+    assert len(documents) == len(records) == Limits().archive_depth + 1
+    assert "were not read" in records[0].reason
+
+
+def tar_bomb() -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        info = tarfile.TarInfo("long.txt")
+        info.size = 40 << 20
+        archive.addfile(info, io.BytesIO(b"a" * info.size))
+    return packed.getvalue()
+
+
+NESTED = b"From: a\nMIME-Version: 1.0\n" + b"Content-Type: message/rfc822; name=a.eml\n\n" * 3000 + b"words"
+START = b"From a@b Sat Nov 21 10:00:00 2026\n"
+
+
+def with_file(content: bytes, name: str = "notes.txt") -> bytes:
+    mail = message()
+    mail.add_attachment(content, maintype="application", subtype="octet-stream", filename=name)
+    return mail.as_bytes()
+
+
+@pytest.mark.parametrize("what", ["bomb", "deep", "nested"])
+def test_a_message_that_ends_the_reading_of_attachments_costs_no_other_message(tmp_path, read, what):
+    middle = {"bomb": with_file(tar_bomb(), "all.tgz"), "deep": with_file(b"inner words"), "nested": NESTED}[what]
+    messages = [message().as_bytes(), middle, with_file(b"the last words")]
+    box = b"".join(START + data + b"\n\n" for data in messages)
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("box.mbox", box)
+        archive.writestr("next.txt", "The next member.\n")
+        # the archive as a whole stays within its limit, which the bomb alone breaks
+        archive.writestr("noise.bin", random.Random(0).randbytes(1 << 20))
+    documents, records = read(tmp_path, limits=Limits(archive_depth=1 if what == "deep" else 4))
+    named = {record.path.rpartition("!/")[2]: record for record in records}
+    assert named["next.txt"].status == named["box.mbox"].status == "read"
+    assert named["box.mbox"].documents == (2 if what == "nested" else 3)
+    assert [doc.text for doc in documents if "!/3/" in doc.source] == (["the last words"] if what == "nested" else [])
+    reason = {"bomb": "times its size", "deep": "nested deeper than 1", "nested": "1 messages could not be parsed"}
+    assert reason[what] in named["box.mbox"].reason
+
+
+def test_a_packed_mailbox_that_is_a_bomb_has_its_record(tmp_path, read):
+    start = START + message().as_bytes() + b"\n"
+    (tmp_path / "box.mbox.gz").write_bytes(gzip.compress(start + b"a" * (60 << 20)))
+    _, (record,) = read(tmp_path)
+    assert record.status == "failed" and "times its size" in record.reason
+
+
+def test_text_with_a_name_is_read_once(tmp_path, read):
+    mail = message()
+    mail.add_attachment("shown below the text", filename="below.txt", disposition="inline")
+    mail.add_attachment("a file", filename="file.txt")
+    (tmp_path / "a.eml").write_bytes(mail.as_bytes())
+    documents, _ = read(tmp_path)
+    assert [document.source for document in documents] == [f"{tmp_path}/a.eml!/file.txt", f"{tmp_path}/a.eml"]
+    assert "shown below the text" in documents[1].text
+
+
+def test_quoted_lines_are_restored_in_what_is_attached(tmp_path, read):
+    mail = message()
+    mail.add_attachment("From here on\nwords\n", filename="notes.txt", cte="7bit")
+    data = mail.as_bytes().replace(b"\nFrom here", b"\n>From here")
+    (tmp_path / "box").write_bytes(START + data + b"\n")
+    documents, _ = read(tmp_path)
+    assert documents[0].text == "From here on\nwords\n"
+
+
+def test_what_is_left_out_of_messages_is_counted(tmp_path, read):
+    mail = message()
+    picture = {"maintype": "image", "subtype": "png", "disposition": "inline"}
+    for name in ("a.png", "b.png", None):
+        mail.add_attachment(b"\x89PNG", filename=name, **picture)
+    for n in range(1000):
+        mail.add_attachment(f"No. {n}", filename=f"{n}.txt")
+    cut = with_file(b"word " * 60_000)
+    (tmp_path / "box").write_bytes(START + mail.as_bytes() + b"\n\n" + START + cut + b"\n")
+    documents, records = read(tmp_path, limits=Limits(piece_bytes=300_000))
+    assert len(documents) == 995 + 2 and len(records) == 996
+    assert records[-1].reason.split("; ")[:3] == [
+        "3 pictures inside of messages were not read",
+        "5 parts of messages beyond the first 1,000 were not read",
+        "1 messages were cut: what is attached to them was not read",
+    ]
 
 
 def test_a_mailbox_is_read_message_by_message(tmp_path, read):

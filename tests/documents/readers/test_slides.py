@@ -116,3 +116,15 @@ def test_code_keeps_its_lines_and_indentation(tmp_path, read):
     deck.save(str(tmp_path / "code.pptx"))
     (document,), _ = read(tmp_path)
     assert document.text.strip("\n") == code
+
+
+def test_a_stray_indent_makes_no_code_of_a_text(tmp_path, read):
+    deck = pptx.Presentation()
+    slide = deck.slides.add_slide(deck.slide_layouts[1])
+    slide.placeholders[1].text_frame.text = "apples\n  pears\n  plums\ncherries"
+    box = slide.shapes.add_textbox(*[Inches(1)] * 4)
+    box.text_frame.text = "One thing.\n  Another thing.\nA third.\nA fourth."
+    deck.save(str(tmp_path / "show.pptx"))
+    (document,), _ = read(tmp_path)
+    assert document.text.startswith("- apples\n- pears\n- plums\n- cherries\n\nOne thing.\n\n")
+    assert document.text.endswith("Another thing.\n\nA third.\n\nA fourth.\n")

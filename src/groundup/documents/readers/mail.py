@@ -3,6 +3,7 @@
 import io
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator
 from email.errors import HeaderParseError
 from email.header import decode_header
@@ -20,7 +21,7 @@ _MOST_PARTS = 1000
 _MOST_DASHES = 20_000  # lines that begin with two dashes, as the boundaries of parts do
 _MOST_WORK = 100_000_000  # lines times boundaries; about 20 s
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.M)
-_NAMED = re.compile(rb"name|attachment", re.I)
+_NAMED = re.compile(rb"name|attachment|image/", re.I)
 _SEPARATOR = re.compile(rb"From .*\S (?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? .*\d\d?:\d\d.* \d{4}")
 
 
@@ -37,7 +38,7 @@ def read_mbox(reading: Reading) -> Iterator[Document]:
     for number, (data, complete) in enumerate(_messages(reading), 1):
         cut += not complete
         try:
-            text = _message_text(_QUOTED_FROM.sub(rb"\1", data))
+            text = _message_text(data)
         except (RecursionError, Unreadable):
             text = ""
         if text:
@@ -53,29 +54,52 @@ def read_mbox(reading: Reading) -> Iterator[Document]:
 
 def attachments(kind: str, reading: Reading) -> Iterator[tuple[str, bytes]]:
     """(name, content) of what is attached to a message, or to those of a mailbox ("12/plan.pdf"): of `kind` "eml" or
-    "mbox". Pictures that the text shows, which are logos mostly, are left out."""
-    if kind == "eml":
-        yield from _attached(reading.whole())
-        return
-    for number, (data, _) in enumerate(_messages(reading), 1):
-        for name, content in _attached(data):
-            yield f"{number}/{name}", content
+    "mbox". Pictures that the text shows, which are logos mostly, are left out; notes say what was left out."""
+    left_out: Counter[str] = Counter()
+    try:
+        if kind == "eml":
+            yield from _attached(reading.whole(), left_out)
+            return
+        for number, (data, complete) in enumerate(_messages(reading), 1):
+            try:
+                if complete:
+                    for name, content in _attached(data, left_out):
+                        yield f"{number}/{name}", content
+                elif _NAMED.search(data):
+                    left_out["messages were cut: what is attached to them was"] += 1
+            except MemoryError:
+                raise
+            except Exception:  # a parser may raise anything, and a bad message costs only itself
+                left_out["messages could not be parsed: what is attached to them was"] += 1
+    finally:
+        reading.notes += [f"{count} {what} not read" for what, count in left_out.items() if count]
 
 
-def _attached(data: bytes) -> Iterator[tuple[str, bytes]]:
-    if _NAMED.search(data) is None or _has_too_many_parts(data):
+def _attached(data: bytes, left_out: Counter[str]) -> Iterator[tuple[str, bytes]]:
+    if _NAMED.search(data) is None:
         return
-    for part in itertools.islice(BytesParser().parsebytes(data).walk(), _MOST_PARTS):
-        name = _file_name(part)
-        shown = part.get_content_maintype() == "image" and not _is_attachment(part)
-        if not name or shown or part.is_multipart():
+    if _has_too_many_parts(data):
+        raise Unreadable("it has too many parts")
+    message = BytesParser().parsebytes(data)
+    parts = message.walk()
+    for part in itertools.islice(parts, _MOST_PARTS):
+        if part.is_multipart() or _is_body(part):
             continue
-        try:
-            content = part.get_payload(decode=True)
-        except Exception:
-            content = None  # uuencode raises what it likes
-        if isinstance(content, bytes):
-            yield name.replace("/", "_"), content
+        if part.get_content_maintype() == "image" and not _is_attachment(part):
+            # A page that was saved is like any other page, of which nobody expects the pictures.
+            left_out["pictures inside of messages were"] += "Snapshot-Content-Location" not in message
+        elif name := _file_name(part):
+            try:
+                content = part.get_payload(decode=True)
+            except Exception:
+                content = None  # uuencode raises what it likes
+            if isinstance(content, bytes):
+                yield name.replace("/", "_"), content
+            else:
+                left_out["attachments could not be decoded and were"] += 1
+    left_out[f"parts of messages beyond the first {_MOST_PARTS:,} were"] += sum(
+        not part.is_multipart() for part in parts
+    )
 
 
 def _messages(reading: Reading) -> Iterator[tuple[bytes, bool]]:
@@ -84,21 +108,23 @@ def _messages(reading: Reading) -> Iterator[tuple[bytes, bool]]:
     most = reading.limits.piece_bytes
     lines: list[bytes] = []
     held, blank, begun, line_start = 0, True, False, True
-    while line := stream.readline(1 << 20):
-        if line_start and blank and _SEPARATOR.match(line):
-            if begun:
-                yield b"".join(lines), held <= most
-            lines, held, begun = [], 0, True
-        elif begun:
-            held += len(line)
-            if held <= most:
-                lines.append(line)
-        blank = line_start and not line.strip(b"\r\n")
-        line_start = line.endswith(b"\n")
-        reading.tick()
-    stream.detach()  # or it would close the file
+    try:
+        while line := stream.readline(1 << 20):
+            if line_start and blank and _SEPARATOR.match(line):
+                if begun:
+                    yield _QUOTED_FROM.sub(rb"\1", b"".join(lines)), held <= most
+                lines, held, begun = [], 0, True
+            elif begun:
+                held += len(line)
+                if held <= most:
+                    lines.append(line)
+            blank = line_start and not line.strip(b"\r\n")
+            line_start = line.endswith(b"\n")
+            reading.tick()
+    finally:
+        stream.detach()  # or it would close the file
     if begun:
-        yield b"".join(lines), held <= most
+        yield _QUOTED_FROM.sub(rb"\1", b"".join(lines)), held <= most
 
 
 def _message_text(data: bytes) -> str:
@@ -153,7 +179,7 @@ def _body(message: Message) -> str:
             stack.append(inner[0])
         elif inner:
             stack += reversed(inner)
-        elif kind in ("text/plain", "text/html") and not _is_attachment(part):
+        elif _is_body(part):
             text = _part_text(part)
             texts.append(html_text(text, "Snapshot-Content-Location" in message) if kind == "text/html" else text)
     return "\n\n".join(stripped for text in texts if (stripped := text.strip("\r\n").rstrip()))
@@ -169,6 +195,10 @@ def _best(parts: list[Message]) -> Message:
     texts = [part for part in parts if part.get_content_type() == "text/plain" and _part_text(part).strip()]
     pages = [part for part in parts if part.get_content_type() == "text/html" or _inner(part)]
     return (texts or pages or parts)[0]
+
+
+def _is_body(part: Message) -> bool:
+    return part.get_content_type() in ("text/plain", "text/html") and not _is_attachment(part)
 
 
 def _is_attachment(part: Message) -> bool:

@@ -152,19 +152,23 @@ def _placeholder(shape: Any) -> tuple[str | None, str]:
 
 
 def _paragraphs(body: Any, styles: list[Any]) -> Iterator[Block]:
-    counts: dict[int, int] = {}
-    lines = [_text(paragraph) for paragraph in body.iterchildren("{*}p")]
-    if any(line.startswith(_INDENTS) and line.strip() for line in lines[1:]):
-        yield "paragraph", "\n".join(lines).strip("\n\v")  # spaces that were typed are code, or verse
-        return
-    for paragraph, line in zip(body.iterchildren("{*}p"), lines, strict=True):
-        text = line.strip("\n\v")
-        if not text.strip():
-            continue
+    found: list[tuple[str, int, str]] = []  # text, level, bullet
+    for paragraph in body.iterchildren("{*}p"):
         properties = paragraph.find("{*}pPr")
         level = properties.get("lvl", "0") if properties is not None else "0"
         level = int(level) if level in _LEVELS else 0
-        bullet = _bullet(properties, styles, level)
+        found.append((_text(paragraph), level, _bullet(properties, styles, level)))
+    full = [(text, bullet) for text, _, bullet in found if text.strip()]
+    indented = sum(text.startswith(_INDENTS) for text, _ in full[1:])
+    if indented and (indented > 1 or 3 * indented >= len(full)) and not any(bullet for _, bullet in full):
+        # Spaces that were typed are code, or verse.
+        yield "paragraph", "\n".join(text for text, _, _ in found).strip("\n\v")
+        return
+    counts: dict[int, int] = {}
+    for line, level, bullet in found:
+        text = line.strip("\n\v")
+        if not text.strip():
+            continue
         for deeper in [key for key in counts if key > level]:
             del counts[deeper]
         if not bullet:
