@@ -4,7 +4,7 @@ import io
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
@@ -52,7 +52,7 @@ def read_mbox(reading: Reading) -> Iterator[Document]:
         reading.notes.append(f"{cut} of {number} messages were cut at {size_text(reading.limits.piece_bytes)}")
 
 
-def attachments(kind: str, reading: Reading) -> Iterator[tuple[str, bytes]]:
+def attachments(kind: str, reading: Reading) -> Generator[tuple[str, bytes], None, None]:
     """(name, content) of what is attached to a message, or to those of a mailbox ("12/plan.pdf"): of `kind` "eml" or
     "mbox". Pictures that the text shows, which are logos mostly, are left out; notes say what was left out."""
     left_out: Counter[str] = Counter()
