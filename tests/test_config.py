@@ -23,6 +23,7 @@ EVERYTHING = {
     "data.mask": ("keys",),
     "data.filter": "web",
     "data.dedup": "exact",
+    "data.exclude": ("*.log", "drafts/"),
     "model.arch": "llama",
     "model.layers": 3,
     "model.width": 96,
