@@ -4,11 +4,13 @@ Whatever changes the arithmetic is decided here, so that two runs with the same 
 (design.md, decisions 6 and 11).
 """
 
+import os
 import shutil
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import torch
@@ -37,6 +39,11 @@ class Compute:
         if self.precision == torch.float32:
             return nullcontext()
         return torch.autocast(self.device.type, self.precision)
+
+    @property
+    def accelerated(self) -> bool:
+        """Whether large matrix products run far faster than the processor's, and small ones wait for their launch."""
+        return self.device.type != "cpu"
 
     @property
     def scales_loss(self) -> bool:
@@ -68,19 +75,32 @@ def decide_compute(config: Config, long_enough: bool = False) -> Compute:
     precision = _precision(config.device.precision, device)
     threads = min(config.device.threads or usable_cores(), usable_cores())
     torch.set_num_threads(threads)
+    if device.type == "cuda":  # read when cuBLAS starts; without it its sums may come in any order
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # else each new tensor is first filled with NaN, a pass over memory that shows faults no run has
+    torch.utils.deterministic.fill_uninitialized_memory = False
     warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
     compiled = config.device.compile == "on" or (config.device.compile == "auto" and long_enough)
-    if compiled and device.type == "cpu" and not (shutil.which("g++") or shutil.which("clang++")):
-        notices.append(
-            "torch.compile needs a C++ compiler and none was found: training runs eagerly, the same but slower"
-        )
+    if compiled and (lacking := _lacking_to_compile(device)):
+        notices.append(f"torch.compile needs {lacking}: training runs eagerly, the same but slower")
         compiled = False
+    if compiled:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    else:  # the same without loading the compiler, which takes more than a second
+        torch.set_deterministic_debug_mode("warn")
     context = config.model.context or 0
     # in bfloat16 on a CPU the backward pass of scaled_dot_product_attention is slow at short contexts (measured
     # 92 ms against 58 ms at T = 256; 166 ms against 184 ms at T = 1024)
     short = device.type == "cpu" and precision == torch.bfloat16 and 0 < context <= MANUAL_ATTENTION_CONTEXT
     return Compute(device, precision, threads, compiled, "manual" if short else "sdpa", notices)
+
+
+def accelerator_memory(wanted: str) -> int | None:
+    """Bytes of memory, used or not, of the GPU that `device.device` = `wanted` stands for; None where there is none."""
+    if _device(wanted).type != "cuda":
+        return None
+    return torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
 
 
 def _device(wanted: str) -> torch.device:
@@ -93,6 +113,17 @@ def _device(wanted: str) -> torch.device:
             fix="use --set device.device=auto",
         )
     return torch.device(wanted)
+
+
+def _lacking_to_compile(device: torch.device) -> str | None:
+    """What torch.compile needs for code on `device` and this machine has not."""
+    if device.type == "cuda" and find_spec("triton") is None:
+        return "the package triton, which is not installed"
+    # on a GPU the compiler only makes what starts a kernel, and any for C does
+    names = ("g++", "clang++") if device.type == "cpu" else ("gcc", "clang", "cc")
+    if device.type != "mps" and not any(map(shutil.which, names)):
+        return "a C++ compiler and none was found" if device.type == "cpu" else "a C compiler and none was found"
+    return None
 
 
 def _precision(wanted: str, device: torch.device) -> torch.dtype:
