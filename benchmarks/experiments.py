@@ -1,7 +1,11 @@
 """A resumable queue of training runs that compares recipes at equal CPU time: docs/experiments.md says how to read it.
 
+    python benchmarks/experiments.py time screen --corpus 1mb=BOOK.txt --corpus 10mb=FOLDER
     python benchmarks/experiments.py run screen --corpus 1mb=BOOK.txt --corpus 10mb=FOLDER --limit-minutes 20
     python benchmarks/experiments.py table screen
+
+`time` measures what an update costs in each recipe, on a quiet machine (NAME.times.jsonl); the number of updates of a
+run follows from that, so that the runs themselves may share the machine with other work.
 
 benchmarks/experiments/NAME.toml lists the runs; every finished one appends a line to NAME.jsonl, and what is there is
 not run again. A recipe is nothing but settings of groundup, so whatever wins can be given to `groundup train --set`.
@@ -34,17 +38,19 @@ SECONDS_BEYOND = 30.0  # a first guess of what a run takes beside its budget: st
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
+    timing = commands.add_parser("time", help="measure what an update costs, where that is missing")
     run = commands.add_parser("run", help="run what is missing")
-    run.add_argument("--corpus", action="append", default=[], metavar="NAME=PATH", help="a file or folder; repeatable")
+    for command in (timing, run):
+        command.add_argument("--corpus", action="append", default=[], metavar="NAME=PATH", help="a file or folder")
+        command.add_argument("--only", nargs="+", metavar="ENTRY", help="these entries of the list")
+        command.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "groundup-experiments")
     run.add_argument("--limit-minutes", type=float, default=math.inf, help="begin no run that would end later")
-    run.add_argument("--only", nargs="+", metavar="ENTRY", help="these entries of the list")
     run.add_argument("--seeds", nargs="+", type=int, help="instead of those of the list, to confirm what won")
-    run.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "groundup-experiments")
     fit = commands.add_parser("fit", help="fit what `groundup plan` predicts of the loss")
     fit.add_argument("--entry", default="baseline", help="the recipe that is fitted (default: baseline)")
     table = commands.add_parser("table", help="show the results")
     table.add_argument("--write", type=Path, metavar="PAGE", help="put the table into this page, between its marks")
-    for command in (run, fit, table):
+    for command in (timing, run, fit, table):
         command.add_argument("name", help="of the list, benchmarks/experiments/NAME.toml")
         command.add_argument("--folder", type=Path, default=HERE, help="where list and results are")
     given = parser.parse_args(arguments)
@@ -56,10 +62,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 def follow(given: argparse.Namespace) -> None:
     """Do what the command line says; raises UserError and OSError for what it cannot be right about."""
-    if given.command == "run":
+    if given.command in ("time", "run"):
         if wrong := [item for item in given.corpus if "=" not in item]:
             raise UserError(f"is {wrong[0]!r}", where="--corpus", fix="write NAME=PATH")
-        run_queue(given, {name: Path(path).resolve() for name, path in (item.split("=", 1) for item in given.corpus)})
+        corpora = {name: Path(path).resolve() for name, path in (item.split("=", 1) for item in given.corpus)}
+        time_updates(given, corpora) if given.command == "time" else run_queue(given, corpora)
     elif given.command == "fit":
         rows = [row for row in rows_of(given.folder, given.name) if row["entry"] == given.entry]
         print(fit_of([row for row in rows if row["bits_per_byte"] is not None], given.name))
@@ -98,6 +105,14 @@ def runs_of(listed: Mapping[str, Any], seeds: list[int] | None, only: list[str] 
                     }
 
 
+def time_updates(given: argparse.Namespace, corpora: dict[str, Path]) -> None:
+    """Measure an update of every recipe that costs something else than the others."""
+    listed = tomllib.loads((given.folder / f"{given.name}.toml").read_text(encoding="utf-8"))
+    for run in runs_of(listed, [0], given.only):
+        if run["corpus"] in corpora:
+            _update_seconds(run, listed, given, corpora)
+
+
 def run_queue(given: argparse.Namespace, corpora: dict[str, Path]) -> None:
     """Run what the results lack, in the order of the list, one at a time and each in a process of its own."""
     listed = tomllib.loads((given.folder / f"{given.name}.toml").read_text(encoding="utf-8"))
@@ -114,18 +129,15 @@ def run_queue(given: argparse.Namespace, corpora: dict[str, Path]) -> None:
             print("the time is up", flush=True)
             return
         began = time.monotonic()
+        seconds = _update_seconds(run, listed, given, corpora)
         # the other seeds of a run take as many steps as the first: the seed is then all that differs
         alike = [row["steps"] for row in done if _same(run, row, but_seed=True)]
+        steps = alike[0] if alike else max(10, round(run["cpu_budget"] / seconds))
         corpus, fingerprint = prepare(run, corpora[run["corpus"]], given.work, listed["validation_bytes"])
         if {old["fingerprint"] for old in done if _data(old) == _data(run)} - {fingerprint}:
             raise UserError(f"is another text than in {file}", where=f"--corpus {run['corpus']}")
-        request = {**run, "steps": alike[0] if alike else None, "path": str(corpus)}
-        command = [sys.executable, "-P", __file__, "--child", json.dumps(request)]
-        environment = {**os.environ, "OMP_NUM_THREADS": str(listed["threads"])}
-        answer = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
-        if answer.returncode:
-            sys.exit(f"failed: {_label(run)}")
-        row = {**run, **json.loads(answer.stdout.splitlines()[-1]), "commit": _commit()}
+        row = {**run, **_in_child({**run, "steps": steps, "path": str(corpus)}, listed["threads"])}
+        row |= {"update_seconds": seconds, "commit": _commit()}
         row["date"] = datetime.now(UTC).isoformat(timespec="seconds")
         done.append(row)
         with file.open("a", encoding="utf-8") as lines:
@@ -133,6 +145,34 @@ def run_queue(given: argparse.Namespace, corpora: dict[str, Path]) -> None:
         longest = max(longest, time.monotonic() - began)
         bits = "failed" if row["bits_per_byte"] is None else f"{row['bits_per_byte']:.4f} bits per byte"
         print(f"{_label(run)}: {bits}, {row['steps']} steps, {row['cpu_seconds']:.1f} CPU seconds", flush=True)
+
+
+def _update_seconds(
+    run: dict[str, Any], listed: Mapping[str, Any], given: argparse.Namespace, corpora: dict[str, Path]
+) -> float:
+    """CPU seconds of an update in this recipe: measured before, or now."""
+    # rates, decay and corpus cost nothing
+    costly = ("model.", "data.", "device.", "training.", "optimizer.name")
+    recipe = {key: value for key, value in run["settings"].items() if key.startswith(costly)}
+    for row in rows_of(given.folder, f"{given.name}.times"):
+        if row["recipe"] == recipe:
+            return row["seconds"]
+    corpus, _ = prepare(run, corpora[run["corpus"]], given.work, listed["validation_bytes"])
+    seconds = _in_child({**run, "steps": None, "path": str(corpus)}, listed["threads"])["seconds"]
+    row = {"recipe": recipe, "seconds": seconds, "commit": _commit()}
+    with (given.folder / f"{given.name}.times.jsonl").open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(row) + "\n")
+    print(f"{run['entry']}, {run['width']} wide: {seconds * 1000:.2f} ms an update", flush=True)
+    return seconds
+
+
+def _in_child(request: dict[str, Any], threads: int) -> dict[str, Any]:
+    command = [sys.executable, "-P", __file__, "--child", json.dumps(request)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    answer = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
+    if answer.returncode:
+        sys.exit(f"failed: {_label(request)}")
+    return json.loads(answer.stdout.splitlines()[-1])
 
 
 def prepare(run: dict[str, Any], source: Path, work: Path, validation_bytes: int) -> tuple[Path, str]:
@@ -187,7 +227,7 @@ class Clock:
 
 
 def train_once(request: dict[str, Any]) -> dict[str, Any]:
-    """Calibrate the steps, unless they are known, train, and score all that is held out in float32."""
+    """Train and score all that is held out in float32; without `steps`, only time an update."""
     from groundup import verbs
     from groundup.parallel.machine import describe_machine
     from groundup.runs import Run
@@ -202,10 +242,10 @@ def train_once(request: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="groundup-experiment-") as name:
         folder, steps, error = Path(name), request["steps"], ""
         if steps is None:
-            calibration = Clock(min(CALIBRATION_SECONDS, request["cpu_budget"] / 4))
+            clock = Clock(min(CALIBRATION_SECONDS, request["cpu_budget"] / 4))
             with suppress(Enough):
-                train(folder / "calibration", 1_000_000, calibration)
-            steps = max(10, round(request["cpu_budget"] / calibration.pace()))
+                train(folder, 1_000_000, clock)
+            return {"seconds": clock.pace()}
         clock = Clock()
         try:
             train(folder / "run", steps, clock)

@@ -58,9 +58,13 @@ def test_what_is_missing_runs_once_and_other_seeds_take_the_same_steps(
 ) -> None:
     (tmp_path / "trial.toml").write_text(LIST)
     command = ["run", "trial", "--folder", str(tmp_path), "--work", str(tmp_path / "work")]
+    experiments.main(["time", *command[1:], "--corpus", f"small={documents}"])
+    assert "baseline, 32 wide" in capsys.readouterr().out and not experiments.rows_of(tmp_path, "trial")
     experiments.main([*command, "--corpus", f"small={documents}"])
     assert "left out, no --corpus absent=PATH" in capsys.readouterr().out
     (first,) = experiments.rows_of(tmp_path, "trial")
+    (timed,) = experiments.rows_of(tmp_path, "trial.times")
+    assert first["steps"] == max(10, round(0.3 / timed["seconds"]))
     assert first["entry"] == "baseline" and first["settings"]["optimizer.name"] == "muon"
     assert first["steps"] >= 10 and first["tokens"] == 256 * first["steps"]
     assert first["cpu_seconds"] > 0 and first["wall_seconds"] > 0 and first["compute"]["threads"] == 1
@@ -75,6 +79,7 @@ def test_what_is_missing_runs_once_and_other_seeds_take_the_same_steps(
     experiments.main([*command, "--corpus", f"small={documents}", "--limit-minutes", "0", "--seeds", "7"])
     assert "the time is up" in capsys.readouterr().out
     assert len(experiments.rows_of(tmp_path, "trial")) == 2
+    assert len(experiments.rows_of(tmp_path, "trial.times")) == 1
 
     other = tmp_path / "other"
     other.mkdir()
