@@ -1,3 +1,4 @@
+import signal
 import zipfile
 from dataclasses import asdict
 from email.message import EmailMessage
@@ -7,6 +8,12 @@ import pytest
 from groundup.documents.document import Limits, Options
 from groundup.documents.readers import mail
 from groundup.documents.session import Session
+
+
+@pytest.fixture(autouse=True)
+def no_timer():
+    yield
+    signal.setitimer(signal.ITIMER_PROF, 0)  # a session asks the kernel to end its process
 
 
 @pytest.mark.parametrize("error", [MemoryError(), KeyError("x")])
@@ -24,7 +31,8 @@ def test_an_error_while_attachments_are_read_costs_only_them(tmp_path, monkeypat
 
     monkeypatch.setattr(mail, "attachments", fail)
     source = str(tmp_path / "all.zip")
-    request = {"source": source, "path": source, "server": None, "piece": None, "skip": 0, "all_text": False}
+    request = {"source": source, "path": source, "server": None, "piece": None, "all_text": False}
+    request |= {"passed": [], "unpacked": 0}
     frames: list[dict] = []
     session = Session(request | {"options": asdict(Options())}, Limits(), lambda header, blob: frames.append(header))
     session.run()
@@ -37,6 +45,19 @@ def test_an_error_while_attachments_are_read_costs_only_them(tmp_path, monkeypat
     ]
     assert "what is attached was not read: " in records[1][7]
     assert frames[-1]["spent"] == isinstance(error, MemoryError)
-    # While the message is taken apart, before and after its first file, it is the message that is read.
+    # Until a message has its record it is the message that is read, when none of its files is.
     started = [frame["start"]["source"].rpartition("!/")[2] for frame in frames if "start" in frame]
-    assert started == ["a.eml", "first.txt", "a.eml", "a.eml", "b.txt"]
+    assert started == [source, "a.eml", "first.txt", "a.eml", "b.txt"]
+
+
+def test_what_was_unpacked_before_a_death_counts_towards_the_limit(tmp_path):
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for name in "abc":
+            archive.writestr(f"{name}.txt", name * 3000)
+    frames: list[dict] = []
+    request = {"source": "all.zip", "path": str(tmp_path / "all.zip"), "server": None, "piece": None}
+    request |= {"options": {}, "passed": [1], "unpacked": 3000, "all_text": False}
+    Session(request, Limits(archive_bytes=8000), lambda header, blob: frames.append(header)).run()
+    records = [frame["record"] for frame in frames if "record" in frame]
+    assert [(record[0], record[6]) for record in records] == [("all.zip!/b.txt", "read"), ("all.zip", "failed")]
+    assert "unpacks to more than" in records[-1][7]

@@ -109,12 +109,13 @@ class Pool:
             self._stop(process)
 
     def _read(self, task: Task, process: "_Process | None") -> "_Process | None":
-        skip, all_text, deaths = 0, False, 0
+        passed: list[int] = []  # of the archive, of that in it and so on, how many members are done
+        unpacked, all_text, deaths = 0, False, 0
         while True:
             process = process or self._start()
             if process is None:
                 return None
-            follow = _Follow(skip)
+            follow = _Follow(task.source)
             try:
                 request = {"path": str(task.path), "source": task.source, "options": asdict(self.options)}
                 request["server"] = request["piece"] = None
@@ -122,7 +123,7 @@ class Pool:
                     request |= {"path": str(piece.path), "piece": [show(piece.path), piece.start, piece.end]}
                 if isinstance(server := task.path, Server):
                     request["server"] = {"kind": server.kind, "connection": server.connection | server.secrets}
-                process.send({**request, "skip": skip, "all_text": all_text})
+                process.send({**request, "passed": passed, "unpacked": unpacked, "all_text": all_text})
                 while not follow.ended:
                     header, blob = process.receive(follow.seconds or self.limits.seconds)
                     self._put(task, follow.items(header, blob))
@@ -138,13 +139,14 @@ class Pool:
             process = None
             if self.closed:
                 return None
+            start = follow.started[-1]
+            passed, unpacked = [*start["place"]], follow.unpacked
             if follow.seconds and not all_text:
-                skip, all_text = follow.records, True
+                all_text = True
                 continue
-            deaths += 1
-            start = follow.start or {"source": task.source, "media_type": "", "bytes": 0, "reader": ""}
+            deaths, all_text = deaths + 1, False
             if deaths == _MOST_DEATHS:
-                start["source"], reason = task.source, f"its members stopped the reader {deaths} times"
+                start, reason = follow.started[0], f"its members stopped the reader {deaths} times"
             failed = FileRecord(
                 start["source"],
                 start["media_type"],
@@ -157,9 +159,9 @@ class Pool:
                 start["reader"],
             )
             self._put(task, [failed])
-            if start["source"] == task.source:
+            if not start["place"]:
                 return None
-            skip, all_text = follow.records + 1, False
+            passed[-1] += 1  # it is given up
 
     def _start(self) -> "_Process | None":
         with self.changed:
@@ -193,9 +195,10 @@ class Pool:
 class _Follow:
     """What the reader process has said about the file so far."""
 
-    def __init__(self, skip: int) -> None:
-        self.records = skip
-        self.start: dict | None = None
+    def __init__(self, source: str) -> None:
+        self.started: list[dict] = [{"source": source, "media_type": "", "bytes": 0, "reader": "", "place": []}]
+        """The file, and in an archive the members that have no record yet, each within the one before."""
+        self.unpacked = 0
         self.seconds = 0.0
         self.documents = self.characters = 0
         self.ended = self.spent = False
@@ -211,9 +214,11 @@ class _Follow:
             self.characters += len(text)
         if record := header.get("record"):
             ready.append(FileRecord(*record))
-            self.records += 1
-            self.start, self.documents, self.characters = None, 0, 0
-        self.start = header.get("start", self.start)
+            del self.started[max(1, header["depth"]) :]
+            self.documents = self.characters = 0
+        if start := header.get("start"):
+            self.started[len(start["place"]) :] = [start]
+            self.unpacked = header["unpacked"]
         self.seconds = header.get("expect", 0.0)
         self.ended, self.spent = "end" in header, header.get("spent", False)
         return ready

@@ -7,16 +7,15 @@ import os
 import signal
 import stat
 import time
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import fields
 from importlib import import_module
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from groundup.documents.document import Document, FileRecord, Limits, Options, cut_long
 from groundup.documents.files import show
-from groundup.documents.kinds import HEAD_BYTES, Kind, find_kind, find_office_kind
+from groundup.documents.kinds import HEAD_BYTES, Kind, find_kind
 from groundup.documents.readers import archives
 from groundup.documents.reading import Bomb, Budget, Nothing, Reading, Unpacked, Unreadable, size_text
 
@@ -24,6 +23,7 @@ _BATCH_BYTES = 1 << 20
 _BATCH_DOCUMENTS = 500
 _STREAMED = {"text", "code", "jsonl", "csv", "parquet", "mbox", "sqlite", "postgresql", "mysql"}
 _DIVIDED = ("jsonl", "parquet")
+_Member = TypeVar("_Member")
 _READERS = {  # Kind.reader -> (module of groundup.documents.readers, its function); loaded on first use
     "text": ("text", "read_text"),
     "code": ("text", "read_code"),
@@ -63,11 +63,15 @@ class Session:
         self.piece: tuple[str, int, int] | None = request["piece"] and tuple(request["piece"])
         self.limits = limits
         self.options = Options(**request["options"])
-        self.skip: int = request["skip"]
-        """Records that an earlier process sent before it died; their members are passed over."""
+        self.passed: list[int] = request["passed"]
+        """How many members of the archive, of the one inside of it and so on an earlier process did before it died."""
+        self.place: list[int] = []
+        """The number of the member that is read, in the archive, in the one inside of it and so on."""
+        self.budget = Budget(limits, 0)
+        self.unpacked: int = request["unpacked"]
+        """Bytes that came out of the archive until the death; they count towards the limit."""
         self.all_text: bool = request["all_text"]
-        """The first page after `skip` is HTML whose main content could not be found in time."""
-        self.records = 0
+        """The first page after `passed` is HTML whose main content could not be found in time."""
         self.began = time.monotonic()
         self.sent = 0.0
         self.waited = 0.0
@@ -76,8 +80,8 @@ class Session:
         self.held = 0
         self.spent = False
         """The memory was used up once; what is left of it is in pieces, and a fresh process must go on."""
-        self.last: FileRecord | None = None
-        """A record that goes with the next frame, so that a small file takes one."""
+        self.last: tuple[FileRecord, int] | None = None
+        """A record, and in how many archives its file is; it goes with the next frame: a small file takes one."""
         self._send = send
 
     def run(self) -> None:
@@ -107,7 +111,8 @@ class Session:
                 return
             try:
                 size = self.piece[2] - self.piece[1] if self.piece else status.st_size
-                self.entry(self.source, file, size, Budget(self.limits, size), 1, [])
+                self.budget.outer_bytes = size
+                self.entry(self.source, file, size, 1, [])
             except Bomb:
                 pass  # its record is sent
             except Exception as error:
@@ -117,15 +122,7 @@ class Session:
                 reason = f"{type(error).__name__}: {error}"[:300]
                 self.record(FileRecord(self.source, "", status.st_size, 0, 0, 0, "failed", reason))
 
-    def entry(
-        self,
-        source: str,
-        stream: BinaryIO | Unpacked,
-        size: int,
-        budget: Budget,
-        depth: int,
-        notes: list[str],
-    ) -> None:
+    def entry(self, source: str, stream: BinaryIO | Unpacked, size: int, depth: int, notes: list[str]) -> None:
         """Reads a file or member, whatever it is."""
         name, packed = self.piece[0] if self.piece else source, None
         while True:
@@ -145,7 +142,7 @@ class Session:
                 kind = Kind("", kind.media_type, "skipped", "compressed too many times")
                 break
             reading = self.reading(source, kind, stream, size, notes)
-            stream, size = archives.unpack(kind.reader, reading, budget), -1
+            stream, size = archives.unpack(kind.reader, reading, self.budget), -1
             suffix = PurePosixPath(name).suffix
             name = name[: -len(suffix)] + (".tar" if suffix in (".tgz", ".tbz", ".tbz2", ".txz", ".tzst") else "")
         if self.piece and kind.reader not in _DIVIDED:
@@ -155,33 +152,34 @@ class Session:
         reading = self.reading(source, kind, stream, size, notes)
         if kind.reader == "zip":
             reading.stream = reading.seekable()
-            kind = _look_into_zip(reading.stream) or kind
+            kind = archives.look_into_zip(reading.stream) or kind
             reading.media_type = kind.media_type
         if kind.reader in ("zip", "tar"):
-            self.archive(reading, kind, budget, depth)
+            self.archive(reading, kind, depth)
         else:
             if kind.reader in ("eml", "mbox"):
-                kind = self.attachments(reading, kind, budget, depth)
+                kind = self.attachments(reading, kind, depth)
             self.leaf(reading, kind, unpacked)
 
-    def archive(self, reading: Reading, kind: Kind, budget: Budget, depth: int) -> None:
+    def archive(self, reading: Reading, kind: Kind, depth: int) -> None:
+        self.start(reading, kind)
         status, reason, bomb = "read", "", None
         if depth > self.limits.archive_depth:
             status, reason = "skipped", f"archives nested deeper than {self.limits.archive_depth}"
         else:
             try:
                 if kind.reader == "zip":
-                    members = archives.zip_members(reading.stream, budget)
+                    members = archives.zip_members(reading.stream, self.budget)
                 else:
-                    members = archives.tar_members(reading.stream, budget, reading.notes)
-                for member in members:
-                    source = f"{reading.source}!/{show(member.name)}"
-                    if member.stream is None:
-                        record = FileRecord(source, "", member.size, 0, 0, 0, member.status, member.reason)
-                        self.record(record)
-                    else:
-                        notes = member.notes if member.notes is not None else []
-                        self.entry(source, member.stream, member.size, budget, depth + 1, notes)
+                    members = archives.tar_members(reading.stream, self.budget, reading.notes)
+                with contextlib.closing(self.rest(members)) as rest:
+                    for member in rest:
+                        source = f"{reading.source}!/{show(member.name)}"
+                        if member.stream is None:
+                            record = FileRecord(source, "", member.size, 0, 0, 0, member.status, member.reason)
+                            self.record(record)
+                        else:
+                            self.entry(source, member.stream, member.size, depth + 1, member.notes)
             except Bomb as error:
                 status, reason, bomb = "failed", str(error), error
             except Unreadable as error:
@@ -192,7 +190,7 @@ class Session:
         if bomb and depth > 1:
             raise bomb
 
-    def attachments(self, reading: Reading, kind: Kind, budget: Budget, depth: int) -> Kind:
+    def attachments(self, reading: Reading, kind: Kind, depth: int) -> Kind:
         # Before the message, as the members of an archive: who goes on after a death passes over what is done.
         from groundup.documents.readers.mail import attachments
 
@@ -202,15 +200,15 @@ class Session:
         except Exception as error:
             return Kind("", kind.media_type, "failed", self.why(error))
         try:
-            with contextlib.closing(attachments(kind.reader, reading)) as found:
-                for name, content in found:
+            found = attachments(kind.reader, reading)
+            with contextlib.closing(found), contextlib.closing(self.rest(found)) as rest:
+                for name, content in rest:
                     if depth > self.limits.archive_depth:
                         reading.notes.append(f"attachments of messages nested deeper than {depth - 1} were not read")
                         break
-                    budget.member()
+                    self.budget.member()
                     stream = io.BytesIO(content)
-                    self.entry(f"{reading.source}!/{show(name)}", stream, len(content), budget, depth + 1, [])
-                    self.start(reading, kind)
+                    self.entry(f"{reading.source}!/{show(name)}", stream, len(content), depth + 1, [])
         except Unreadable as error:
             reading.notes.append(str(error))  # what the message itself fails of is said once
         except Exception as error:
@@ -218,10 +216,19 @@ class Session:
         reading.stream.seek(0)
         return kind
 
+    def rest(self, members: Iterable[_Member]) -> Generator[_Member, None, None]:
+        """Those that an earlier process has not done."""
+        passed = self.passed.pop(0) if self.passed else 0
+        self.place.append(0)
+        try:
+            for self.place[-1], member in enumerate(members):
+                if self.place[-1] >= passed:
+                    self.budget.bytes = max(self.budget.bytes, self.unpacked)
+                    yield member
+        finally:
+            self.place.pop()
+
     def leaf(self, reading: Reading, kind: Kind, unpacked: Unpacked | None) -> None:
-        if self.records < self.skip:
-            self.records += 1
-            return
         began, waited = time.monotonic(), self.waited
         self.began = began
         reading.all_text, self.all_text = self.all_text, False
@@ -261,11 +268,12 @@ class Session:
         )
 
     def start(self, reading: Reading, kind: Kind) -> None:
-        # The death of this process, or its silence, is charged to what it said last.
+        # The death of this process, or its silence, is charged to the innermost that began and has no record.
         reading.reader = "ocr" if kind.reader == "image" else kind.reader
         if reading.source != self.source or reading.reader not in _STREAMED:
             start = {"source": reading.source, "media_type": kind.media_type, "bytes": reading.size}
-            self.send({"start": {**start, "reader": reading.reader}})
+            start |= {"reader": reading.reader, "place": [*self.place]}
+            self.send({"start": start, "unpacked": self.budget.bytes})
 
     def why(self, error: Exception) -> str:
         # A parser may raise anything for a bad file, and a bad file costs only itself.
@@ -302,9 +310,7 @@ class Session:
     def record(self, record: FileRecord) -> None:
         if self.last:
             self.send({})
-        self.records += 1
-        if self.records > self.skip:
-            self.last = record
+        self.last = record, len(self.place)
 
     def tick(self) -> None:
         if time.monotonic() - self.sent > 1:
@@ -319,7 +325,8 @@ class Session:
             header["items"] = self.items
         blob = b"".join(self.texts)
         if self.last:
-            header["record"] = [getattr(self.last, field.name) for field in fields(FileRecord)]
+            record, header["depth"] = self.last
+            header["record"] = [getattr(record, field.name) for field in fields(FileRecord)]
         self.items, self.texts, self.held, self.last = [], [], 0, None
         # Should nobody be left to stop a reader that hangs, the kernel does: processor time, counted from
         # here.
@@ -335,16 +342,3 @@ def _read(reader: str, reading: Reading) -> Iterator[Document]:
         return iter(())
     module, function = _READERS[reader]
     return getattr(import_module(f"groundup.documents.readers.{module}"), function)(reading)
-
-
-def _look_into_zip(file: BinaryIO) -> Kind | None:
-    try:
-        archive = zipfile.ZipFile(file)
-    except Exception:
-        return None  # archives.zip_members says what is wrong
-    names = archive.namelist()
-    mimetype = b""
-    if "mimetype" in names:
-        with contextlib.suppress(Exception):
-            mimetype = archive.open("mimetype").read(100)
-    return find_office_kind(names, mimetype.decode("ascii", "replace").strip())

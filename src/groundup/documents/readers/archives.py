@@ -1,17 +1,19 @@
 """Archives: their members as streams, one after another; nothing is ever written under a member's name."""
 
 import bz2
+import contextlib
 import gzip
 import io
 import lzma
 import tarfile
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from groundup.documents.files import why_left_out
+from groundup.documents.kinds import Kind, find_office_kind
 from groundup.documents.reading import Budget, Reading, Unpacked, Unreadable
 
 _ZSTD_WINDOW = 1 << 31  # bytes; what `zstd --long=31` makes, which needs so much memory to read
@@ -27,7 +29,7 @@ class Member:
     stream: Unpacked | None
     status: str = "read"
     reason: str = ""
-    notes: list[str] | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 def unpack(reader: str, reading: Reading, budget: Budget) -> Unpacked:
@@ -98,9 +100,22 @@ def zip_members(file: BinaryIO, budget: Budget) -> Iterator[Member]:
             except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
                 yield _refuse(member, f"damaged: {str(error).lower()}", "failed")
                 continue
-            member.notes = []
             member.stream = Unpacked(stream, budget, member.notes)  # type: ignore[arg-type]
             yield member
+
+
+def look_into_zip(file: BinaryIO) -> Kind | None:
+    """The kind of a zip archive that is an office document; None where it is not one, or damaged."""
+    try:
+        archive = zipfile.ZipFile(file)
+    except Exception:
+        return None  # zip_members says what is wrong
+    names = archive.namelist()
+    mimetype = b""
+    if "mimetype" in names:
+        with contextlib.suppress(Exception):
+            mimetype = archive.open("mimetype").read(100)
+    return find_office_kind(names, mimetype.decode("ascii", "replace").strip())
 
 
 def tar_members(file: BinaryIO, budget: Budget, notes: list[str]) -> Iterator[Member]:
@@ -121,7 +136,6 @@ def tar_members(file: BinaryIO, budget: Budget, notes: list[str]) -> Iterator[Me
                 elif not info.isreg():
                     yield _refuse(member, "a link, not a file" if info.issym() or info.islnk() else "a device")
                 elif (stream := archive.extractfile(info)) is not None:
-                    member.notes = []
                     member.stream = Unpacked(stream, budget, member.notes)  # type: ignore[arg-type]
                     yield member
                 archive.members = []  # type: ignore[attr-defined]  # it keeps every header it has seen
