@@ -1,4 +1,4 @@
-"""The two ways a verb ends early: the user's input is at fault, or a signal asked for a stop."""
+"""The ways a verb ends early: the user's input is at fault, a signal asked for a stop, another process is gone."""
 
 from pathlib import Path
 
@@ -19,6 +19,13 @@ class UserError(Exception):
 
 class Stopped(Exception):
     """A signal asked for a stop and everything worth keeping is saved (exit code 75)."""
+
+    def __init__(self, message: str, *, fix: str = "") -> None:
+        super().__init__(f"{message}\n  {fix}" if fix else message)
+
+
+class Lost(Exception):
+    """Another process of the run is gone, and this one cannot go on alone (exit code 1)."""
 
     def __init__(self, message: str, *, fix: str = "") -> None:
         super().__init__(f"{message}\n  {fix}" if fix else message)

@@ -36,10 +36,12 @@ def settings(assignments: list[str] | None, arch: str | None) -> dict[str, Any]:
 
 
 def show_run(path: Path, info: dict[str, Any], json_: bool) -> None:
-    """Print a run's summary, or its run.json."""
+    """Print a run's summary, or its run.json; of several processes only the first does."""
+    from groundup.cores import process_of_run
     from groundup.reporting import summarize
 
-    print(as_json(info | {"run": str(path)}) if json_ else summarize(path))
+    if process_of_run()[0] == 0:
+        print(as_json(info | {"run": str(path)}) if json_ else summarize(path))
 
 
 def as_json(value: Any, indent: int | None = 1) -> str:

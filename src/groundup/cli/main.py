@@ -9,7 +9,11 @@ import groundup.cli.started  # noqa: F401 (before all else: it reads the clock)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 the input is at fault, 75 stopped by a signal, 1 our fault."""
-    from groundup.errors import EXIT_STOPPED, EXIT_USER, Stopped, UserError
+    from groundup.cores import process_of_run
+    from groundup.errors import EXIT_OURS, EXIT_STOPPED, EXIT_USER, Lost, Stopped, UserError
+
+    rank, _ = process_of_run()
+    who = f"groundup: process {rank}" if rank else "groundup"
 
     for stream in (sys.stdout, sys.stderr):
         # texts may hold what the terminal's encoding lacks; that must not stop the work
@@ -29,11 +33,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except CycloptsError as error:
             raise UserError(" ".join(str(error).split()), fix="groundup --help, or groundup COMMAND --help") from None
     except UserError as error:
-        print(f"groundup: {error}", file=sys.stderr)
+        print(f"{who}: {error}", file=sys.stderr)
         sys.exit(EXIT_USER)
     except Stopped as stopped:
-        print(f"groundup: {stopped}", file=sys.stderr)
+        if rank == 0:  # it says so for all
+            print(f"groundup: {stopped}", file=sys.stderr)
         sys.exit(EXIT_STOPPED)
+    except Lost as lost:
+        print(f"{who}: {lost}", file=sys.stderr)
+        sys.exit(EXIT_OURS)
     except KeyboardInterrupt:
         print("groundup: interrupted", file=sys.stderr)
         sys.exit(EXIT_STOPPED)

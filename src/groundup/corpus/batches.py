@@ -46,20 +46,28 @@ class Batches:
         pairs = (divmod(number, self.blocks) for number in range(first, first + self.batch))
         return [(epoch, int(self._order(epoch)[position])) for epoch, position in pairs]
 
-    def at(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs and targets of the batch of `step` (from 0), both (B, T) int64."""
+    def targets(self, step: int) -> int:
+        """How many targets the batch of `step` has: a last block is shorter than T."""
+        return sum(self._length(block) for _, block in self.sequences(step))
+
+    def at(self, step: int, rows: range | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs and targets of the batch of `step` (from 0), or of some of its rows, both (B, T) int64."""
         T = self.context
-        rows = np.empty((self.batch, T + 1), dtype=np.int64)
-        lengths = np.empty(self.batch, dtype=np.int64)
-        for row, (epoch, block) in enumerate(self.sequences(step)):
+        sequences = self.sequences(step) if rows is None else self.sequences(step)[rows.start : rows.stop]
+        tokens = np.empty((len(sequences), T + 1), dtype=np.int64)
+        lengths = np.empty(len(sequences), dtype=np.int64)
+        for row, (epoch, block) in enumerate(sequences):
             start = derive(self.seed, "epoch offset", epoch) % len(self.stream) + block * T
-            rows[row] = self.stream.read(start - 1, T + 1)
-            lengths[row] = min(T, len(self.stream) - block * T)
-        inputs, targets = rows[:, :-1].copy(), rows[:, 1:].copy()
+            tokens[row] = self.stream.read(start - 1, T + 1)
+            lengths[row] = self._length(block)
+        inputs, targets = tokens[:, :-1].copy(), tokens[:, 1:].copy()
         targets[np.arange(T) >= lengths[:, None]] = IGNORE
         import torch  # not at the top: the processes that prepare corpora need no torch, which takes a second to load
 
         return torch.from_numpy(inputs), torch.from_numpy(targets)
+
+    def _length(self, block: int) -> int:
+        return min(self.context, len(self.stream) - block * self.context)
 
     def _draw_order(self, epoch: int) -> np.ndarray:
         return np.random.Generator(np.random.Philox(derive(self.seed, "block order", epoch))).permutation(self.blocks)

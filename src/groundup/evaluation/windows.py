@@ -5,7 +5,7 @@ another. Windows of T tokens do not overlap (design.md, decision 13). End-of-tex
 `tokens` and `bytes` are those of the text.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from groundup.corpus import IGNORE
 from groundup.evaluation.scores import Scores
-from groundup.parallel import Compute
+from groundup.parallel import Compute, Group
 
 LOGITS_AT_ONCE = 8_000_000  # elements of the (B, T, V) logits: 32 MB in float32; larger batches scored more slowly
 
@@ -53,6 +53,14 @@ class Windows:
         chosen = np.linspace(0, len(self.starts) - 1, count).round().astype(int)
         return Windows(self.documents, self.which[chosen], self.starts[chosen], self.lengths[chosen])
 
+    def batches(self, tokens: int) -> Iterator[slice]:
+        """Stretches of windows, each of at most `tokens` tokens with its padding, or of one window."""
+        start = 0
+        while start < len(self.starts):
+            end = start + max(1, tokens // int(self.lengths[start]))  # the first is the longest
+            yield slice(start, min(end, len(self.starts)))
+            start = end
+
     def rows(self, chosen: slice, eos_id: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs and targets (B, T) of some windows; padding is IGNOREd."""
         lengths = self.lengths[chosen]
@@ -77,29 +85,36 @@ def score(
     byte_lengths: torch.Tensor,
     compute: Compute,
     poll: Callable[[], None] = lambda: None,
+    group: Group | None = None,
 ) -> Scores:
     """Score every target of `windows`. `model` turns token ids (B, T) into logits (B, T, V).
 
-    `byte_lengths` (V,) is the bytes of each token; `poll` is called for each batch.
+    `byte_lengths` (V,) is the bytes of each token; `poll` is called for each batch. The processes of `group` take the
+    batches in turns.
 
-    Sums are kept in float64 and taken in a fixed order, so that equal weights give equal scores to the last bit.
+    Sums are kept in float64 and taken in the order of the batches, whoever scored them, so that equal weights give
+    equal scores to the last bit.
     """
+    group = group or Group()
     was_training = model.training
     model.eval()
-    nll, correct, nbytes = 0.0, 0, 0
-    start = 0
-    while start < len(windows.starts):
+    totals = [0.0, 0.0, 0.0]
+    batches = list(windows.batches(LOGITS_AT_ONCE // len(byte_lengths)))
+    for first in range(0, len(batches), group.size):
         poll()
-        width = int(windows.lengths[start])
-        rows = max(1, LOGITS_AT_ONCE // (width * len(byte_lengths)))
-        inputs, targets = windows.rows(slice(start, start + rows), eos_id)
-        inputs, targets = inputs.to(compute.device), targets.to(compute.device)
-        with compute.autocast():
-            logits = model(inputs)
-        scored = targets != IGNORE
-        nll += F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="sum").double().item()
-        correct += int(((logits.argmax(-1) == targets) & scored).sum())
-        nbytes += int(byte_lengths.to(targets.device)[targets[scored]].sum())
-        start += rows
+        figures = [0.0] * 3 * group.size
+        if first + group.rank < len(batches):
+            inputs, targets = windows.rows(batches[first + group.rank], eos_id)
+            inputs, targets = inputs.to(compute.device), targets.to(compute.device)
+            with compute.autocast():
+                logits = model(inputs)
+            scored = targets != IGNORE
+            figures[3 * group.rank : 3 * group.rank + 3] = (
+                F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="sum").double().item(),
+                int(((logits.argmax(-1) == targets) & scored).sum()),
+                int(byte_lengths.to(targets.device)[targets[scored]].sum()),
+            )
+        for place, figure in enumerate(group.sum(figures)):
+            totals[place % 3] += figure
     model.train(was_training)
-    return Scores.from_sums(nll, correct, windows.tokens, nbytes)
+    return Scores.from_sums(totals[0], int(totals[1]), windows.tokens, int(totals[2]))

@@ -58,9 +58,10 @@ def terminal_listener(run_log: Path | None = None, stream: TextIO | None = None)
 
 
 def draws_live(terminal: bool, environment: Mapping[str, str]) -> bool:
-    """Whether a live view may be drawn (https://no-color.org; CI is set by every common CI service)."""
+    """Whether a live view may be drawn (https://no-color.org; CI is set by every common CI service, RANK by torchrun:
+    of several processes only the first draws)."""
     refused = environment.get("NO_COLOR") or environment.get("CI") or environment.get("TERM") in ("dumb", "")
-    return terminal and not refused
+    return terminal and not refused and environment.get("RANK", "0") == "0"
 
 
 class SteadyStream:

@@ -14,7 +14,10 @@ TOLERANCE = 0.01  # share of the run by which the clock must disagree before the
 
 
 class Horizon:
-    """The run's length: `entries` lists (from_step, total_steps), the last of which holds."""
+    """The run's length: `entries` lists (from_step, total_steps), the last of which holds.
+
+    Several processes `agree` on what one of them measured; all need a deadline for that, or none.
+    """
 
     def __init__(
         self,
@@ -22,8 +25,9 @@ class Horizon:
         *,
         deadline: float | None = None,
         save: Callable[[list[tuple[int, int]]], None] = lambda _: None,
+        agree: Callable[[int], int] = lambda total: total,
     ) -> None:
-        self.entries, self._deadline, self._save = entries, deadline, save
+        self.entries, self._deadline, self._save, self._agree = entries, deadline, save, agree
         self._marks: deque[tuple[int, float]] = deque(maxlen=RECENT)
         self._next = 0
 
@@ -38,11 +42,13 @@ class Horizon:
             return
         now = time.monotonic()
         self._next = step + max(1, self.total // CORRECTIONS)
+        total = self.total
         if self._marks and now > self._marks[0][1]:  # a coarse clock may stand still for a step
             first_step, first_time = self._marks[0]
             pace = (now - first_time) / (step - first_step)
             total = step + max(1, int((self._deadline - now) / pace))
-            if abs(total - self.total) > TOLERANCE * self.total:
-                self.entries.append((step, total))
-                self._save(self.entries)
+        total = self._agree(total)
+        if abs(total - self.total) > TOLERANCE * self.total:
+            self.entries.append((step, total))
+            self._save(self.entries)
         self._marks.append((step, now))
