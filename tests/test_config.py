@@ -63,6 +63,8 @@ EVERYTHING = {
     "evaluation.tokens": 5000,
     "checkpoint.every": 13,
     "checkpoint.keep": 5,
+    "checkpoint.keep_every": 3,
+    "checkpoint.asynchronous": False,
     "samples.prompts": ("One", "Two\n"),
     "samples.max_new_tokens": 9,
     "samples.temperature": 0.0,
@@ -71,6 +73,7 @@ EVERYTHING = {
     "device.precision": "float32",
     "device.threads": 1,
     "device.compile": "off",
+    "parallel.timeout": 20.0,
 }
 
 

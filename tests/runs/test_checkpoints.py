@@ -25,7 +25,9 @@ from groundup.training import State, build_optimizer
 from groundup.training.checkpoint import writer
 model = Transformer(ModelShape("llama", 320, 1, 64, 1, 1, 64, 64, 64, True))
 settings = load_config(None, {"optimizer.name": "adamw", "optimizer.learning_rate": 1e-3, "optimizer.weight_decay": 0})
-write = writer(model, Tokenizer.of_bytes(), build_optimizer(model, settings.optimizer), State())
+tokenizer, optimizers = Tokenizer.of_bytes(), build_optimizer(model, settings.optimizer)
+moments = optimizers.state_tensors()
+write = writer(model, tokenizer.to_json().encode(), tokenizer.eos_id, model.state_dict(), moments, State())
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 try:
     publish(Path(sys.argv[1]), 1, write)

@@ -344,6 +344,7 @@ def test_without_validation_best_is_the_newest_evaluated_and_patience_does_not_c
     make_job: MakeJob,
 ) -> None:
     job = make_job(12, evaluation__every=4, checkpoint__every=1, checkpoint__keep=1, training__patience=2)
+    job.config.checkpoint.asynchronous = False
     job.validation = None
     best: dict[int, str] = {}
 

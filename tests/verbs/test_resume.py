@@ -18,7 +18,7 @@ from groundup import verbs
 from groundup.cli import main
 from groundup.errors import Stopped, UserError
 from groundup.events import Event, Logged, Notice, Phase
-from groundup.runs import verify
+from groundup.runs import published, verify
 
 FIGURES = ("metrics.jsonl", "training_metrics.json", "probes.jsonl", "samples.jsonl")
 STEPS = 20
@@ -56,6 +56,8 @@ def half(
 
     def killed(event: Event) -> None:
         if isinstance(event, Logged) and event.entry["step"] == 14:
+            while sorted(published(out)) != [0, 8, 12]:  # saved beside training
+                time.sleep(0.01)
             os.kill(os.getpid(), signal.SIGKILL)
 
     assert in_child(lambda: verbs.train(corpus_dir, out=out, steps=STEPS, settings=settings, listen=killed)) == -9
@@ -297,7 +299,7 @@ def remove(path: Path) -> None:
         ("manifest.json", remove),
     ],
 )
-def test_a_damaged_newest_checkpoint_is_named_set_aside_and_the_one_before_used(
+def test_row_04_a_damaged_newest_checkpoint_is_named_set_aside_and_the_one_before_used(
     run: Path, whole: dict[str, bytes], name: str, damage: Callable[[Path], None]
 ) -> None:
     damage(run / "step-00000012" / name)
@@ -316,7 +318,7 @@ def test_when_every_checkpoint_is_damaged_training_begins_again(run: Path, whole
     assert results(run) == whole
 
 
-def test_half_directories_and_a_dangling_best_are_ignored(run: Path, whole: dict[str, bytes]) -> None:
+def test_row_05_half_directories_and_a_dangling_best_are_ignored(run: Path, whole: dict[str, bytes]) -> None:
     stale = run / ".step-00000016.4711.tmp"
     stale.mkdir()
     (stale / "model.safetensors").write_bytes(b"half")

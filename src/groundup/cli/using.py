@@ -1,4 +1,4 @@
-"""The commands that use documents and runs: evaluate, generate, chat, report, compare."""
+"""The commands that use documents and runs: evaluate, generate, chat, report, compare, doctor."""
 
 import dataclasses
 import sys
@@ -180,3 +180,24 @@ def compare(runs: Paths, *, out: Path | None = None, json_: Json = False) -> Non
 
     comparison = verbs.compare(runs, picture=out or Path("comparison.png"))
     print(as_json(comparison) if json_ else describe_comparison(comparison))
+
+
+@app.command
+def doctor(run: Path, *, json_: Json = False) -> None:
+    """Check every hash of a run: what is damaged, what is usable, how to continue. Changes nothing.
+
+    Exits with 0 when all is well, 1 when something is damaged and the run can go on, 2 when it cannot or is none.
+
+    Parameters
+    ----------
+    run
+        The run directory.
+    """
+    from groundup import verbs
+    from groundup.errors import EXIT_USER
+    from groundup.reporting import describe_diagnosis
+
+    found = verbs.doctor(run)
+    print(as_json(found) if json_ else describe_diagnosis(found))
+    if not found["good"]:
+        sys.exit(1 if found["can_continue"] else EXIT_USER)

@@ -66,19 +66,19 @@ class Model:
 
     arch: Literal["qwen3", "llama"] = "qwen3"
     """`qwen3` normalizes queries and keys per head (stable at high rates); `llama` is the same without that."""
-    layers: Count | None = None
+    layers: Annotated[int, Field(ge=1, le=1 << 10)] | None = None
     """Transformer blocks."""
-    width: Count | None = None
+    width: Annotated[int, Field(ge=1, le=1 << 16)] | None = None
     """Size of the residual stream, C."""
-    heads: Count | None = None
+    heads: Annotated[int, Field(ge=1, le=1 << 12)] | None = None
     """Query heads."""
-    kv_heads: Count | None = None
+    kv_heads: Annotated[int, Field(ge=1, le=1 << 12)] | None = None
     """Key and value heads; fewer than `heads` is grouped-query attention."""
-    head_dim: Annotated[int, Field(ge=2, multiple_of=2)] | None = None
+    head_dim: Annotated[int, Field(ge=2, le=1 << 12, multiple_of=2)] | None = None
     """Size of one head."""
-    ffn_width: Count | None = None
+    ffn_width: Annotated[int, Field(ge=1, le=1 << 18)] | None = None
     """Inner size of the SwiGLU feed-forward layer."""
-    context: Annotated[int, Field(ge=8)] | None = None
+    context: Annotated[int, Field(ge=8, le=1 << 20)] | None = None
     """Tokens the model sees at once, T."""
     tied: bool | None = None
     """Share the embedding matrix with the output head."""
@@ -148,7 +148,7 @@ class Training:
     """Training tokens."""
     epochs: Positive | None = None
     """Passes over the training tokens."""
-    tokens_per_update: Count | None = None
+    tokens_per_update: Annotated[int, Field(ge=1, le=1 << 27)] | None = None
     """Tokens in one optimizer step; rounded to whole sequences."""
     microbatch: Count | None = None
     """Sequences in one forward pass; smaller needs less memory, and without dropout gives the same update up to
@@ -183,6 +183,10 @@ class Checkpoint:
     """Steps between two checkpoints, beside those at evaluations."""
     keep: Count = 2
     """Newest checkpoints kept, beside step 0 and the best."""
+    keep_every: Annotated[int, Field(ge=0)] = 0
+    """K: every K-th checkpoint, counted at multiples of `every`, is kept for good; 0 keeps none for that."""
+    asynchronous: bool = True
+    """Write checkpoints beside training: a step waits only for a copy of weights and optimizer state in memory."""
 
 
 @dataclass
@@ -193,7 +197,7 @@ class Samples:
 
     prompts: tuple[str, ...] = ()
     """Prompts to continue; empty takes openings from the held-out documents and one few-shot prompt."""
-    max_new_tokens: Count = 80
+    max_new_tokens: Annotated[int, Field(ge=1, le=100_000)] = 80
     """Length of each sample."""
     temperature: Annotated[float, Field(ge=0)] = 0.8
     """0 is greedy."""
@@ -216,6 +220,19 @@ class Device:
     """CPU threads; `OMP_NUM_THREADS` is a ceiling."""
     compile: Literal["auto", "on", "off"] = "auto"
     """`torch.compile` for the training step; `auto` compiles when the run is long enough to earn it back."""
+    deterministic: bool | None = None
+    """Only kernels that give the same bytes every time. Planned: true, but on CUDA, where they are slower, false."""
+
+
+@dataclass
+class Parallel:
+    """Training on several processes, which torchrun starts."""
+
+    __pydantic_config__ = _STRICT
+
+    timeout: Annotated[float, Field(ge=2)] = 300.0
+    """Seconds without a sign of life from a process after which the others give it up and end. A process
+    that is busy, however long, is alive; one that was suspended, or whose network is down, is not."""
 
 
 @dataclass
@@ -235,6 +252,7 @@ class Config:
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     samples: Samples = field(default_factory=Samples)
     device: Device = field(default_factory=Device)
+    parallel: Parallel = field(default_factory=Parallel)
     origins: dict[str, str] = field(default_factory=dict, init=False)
     """For each dotted key: who decided its value, and why. Not part of the file's values; written as comments."""
     planned: set[str] = field(default_factory=set, init=False)

@@ -4,6 +4,8 @@ Files are only written here; making them durable and publishing them at once is 
 """
 
 import json
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, processors
+from torch import Tensor
 
 from groundup.corpus.tokenizer import END_OF_TEXT
 from groundup.errors import UserError
@@ -31,20 +34,29 @@ def save_model(model: Transformer, directory: Path, *, tokenizer: Tokenizer | by
         raise UserError(f"cannot be written: {error}", where=directory, fix="check space and permissions") from None
 
 
-def save_files(model: Transformer, directory: Path, *, tokenizer: Tokenizer | bytes, eos_id: int) -> None:
+def save_files(
+    model: Transformer,
+    directory: Path,
+    *,
+    tokenizer: Tokenizer | bytes,
+    eos_id: int,
+    weights: Mapping[str, Tensor] | None = None,
+) -> None:
     """Write config.json, generation_config.json, model.safetensors, tokenizer.json and tokenizer_config.json.
 
     `tokenizer` is a `tokenizers.Tokenizer` or the bytes of its JSON; `eos_id` is the id of `<|endoftext|>`,
-    which begins, ends and pads texts. Nothing is synchronized to disk; OSError and SafetensorError pass
-    through.
+    which begins, ends and pads texts; `weights` takes the place of the model's own, as a copy of them made earlier.
+    Nothing is synchronized to disk; OSError and SafetensorError pass through.
     """
-    weights = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
-    save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
+    weights = model.state_dict() if weights is None else weights
+    tensors = {name: tensor.detach().contiguous() for name, tensor in weights.items()}
+    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
     precision = str(next(model.parameters()).dtype).removeprefix("torch.")
     _write_json(directory / "config.json", config_json(model.shape, eos_id, precision))
     _write_json(directory / "generation_config.json", _generation_json(eos_id))
     _write_json(directory / "tokenizer_config.json", _tokenizer_json(model.shape, eos_id))
-    (directory / "tokenizer.json").write_text(_beginning_texts(tokenizer, eos_id), encoding="utf-8")
+    content = tokenizer if isinstance(tokenizer, bytes) else tokenizer.to_str().encode()
+    (directory / "tokenizer.json").write_text(_beginning_texts(content, eos_id), encoding="utf-8")
 
 
 def load_model(directory: Path, device: torch.device | str = "cpu") -> Transformer:
@@ -72,11 +84,11 @@ def load_weights(model: Transformer, directory: Path) -> None:
     model.load_state_dict(_read_weights(directory / "model.safetensors", expected))
 
 
-def _beginning_texts(tokenizer: Tokenizer | bytes, eos_id: int) -> str:
+@lru_cache(1)  # a run's checkpoints all have the same
+def _beginning_texts(tokenizer: bytes, eos_id: int) -> str:
     """tokenizer.json that puts `<|endoftext|>` before every text, as in training."""
     # transformers 5 ignores add_bos_token beside a tokenizer.json
-    text = tokenizer if isinstance(tokenizer, bytes) else tokenizer.to_str().encode()
-    copy = Tokenizer.from_buffer(text)
+    copy = Tokenizer.from_buffer(tokenizer)
     copy.post_processor = processors.TemplateProcessing(
         single=f"{END_OF_TEXT} $A",
         pair=f"{END_OF_TEXT} $A {END_OF_TEXT} $B",

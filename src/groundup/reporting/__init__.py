@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from groundup.reporting.benchmarks import describe_training_benchmark, draw_training_benchmark
     from groundup.reporting.comparison import draw_comparison
     from groundup.reporting.corpus import describe_corpus, describe_ledger, describe_origin, describe_pairs
+    from groundup.reporting.cost import describe_cost, draw_cost
     from groundup.reporting.curves import draw_loss_by_epoch, draw_training_curve
     from groundup.reporting.decoding import describe_decoding, draw_decoding
+    from groundup.reporting.diagnosis import describe_diagnosis
     from groundup.reporting.learning import describe_learning, draw_learning
     from groundup.reporting.page import write_report
     from groundup.reporting.summary import summarize
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 _LATER = {
     "describe_comparison": "tables",
     "describe_corpus": "corpus",
+    "describe_cost": "cost",
     "describe_decoding": "decoding",
+    "describe_diagnosis": "diagnosis",
     "describe_learning": "learning",
     "describe_ledger": "corpus",
     "describe_origin": "corpus",
@@ -35,6 +39,7 @@ _LATER = {
     "describe_tokens": "tokens",
     "describe_training_benchmark": "benchmarks",
     "draw_comparison": "comparison",
+    "draw_cost": "cost",
     "draw_decoding": "decoding",
     "draw_learning": "learning",
     "draw_loss_by_epoch": "curves",
@@ -48,7 +53,9 @@ __all__ = [
     "ProgressLog",
     "describe_comparison",
     "describe_corpus",
+    "describe_cost",
     "describe_decoding",
+    "describe_diagnosis",
     "describe_learning",
     "describe_ledger",
     "describe_origin",
@@ -58,6 +65,7 @@ __all__ = [
     "describe_tokens",
     "describe_training_benchmark",
     "draw_comparison",
+    "draw_cost",
     "draw_decoding",
     "draw_learning",
     "draw_loss_by_epoch",

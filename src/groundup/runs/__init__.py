@@ -3,11 +3,12 @@
 Everything a crash must not damage goes through this room.
 """
 
-from groundup.runs.checkpoints import link_best, newest_good, prune, publish, published, verify
-from groundup.runs.files import fsync_directory, read_json, write_atomic
+from groundup.runs.checkpoints import link_best, newest_good, prune, publish, published
+from groundup.runs.files import fsync_directory, mount_point, read_json, read_text, write_atomic
 from groundup.runs.journal import Journal, read_entries, read_journal
 from groundup.runs.layout import Run, find_checkpoint
 from groundup.runs.lock import locked
+from groundup.runs.manifest import verify
 from groundup.runs.signals import StopRequest, stop_on_signals
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "fsync_directory",
     "link_best",
     "locked",
+    "mount_point",
     "newest_good",
     "prune",
     "publish",
@@ -25,6 +27,7 @@ __all__ = [
     "read_entries",
     "read_journal",
     "read_json",
+    "read_text",
     "stop_on_signals",
     "verify",
     "write_atomic",

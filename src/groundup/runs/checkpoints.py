@@ -1,15 +1,19 @@
 """The protocol that publishes checkpoints.
 
-Invariants, at every moment and after a crash at any of them:
-1. A directory named `step-XXXXXXXX` was complete and on the disk before it got that name: its files are written
-   and fsynced in a hidden temporary directory, `manifest.json` with every size and SHA-256 is written last,
-   then one rename publishes it and the parent directory is fsynced.
-2. A published checkpoint never changes. It is deleted by a rename to a hidden name first.
-3. `best` is a hint: what counts is what `verify` says of the directory it points at.
+Invariants, at every moment and after a crash or a power cut at any of them:
+1. A directory named `step-XXXXXXXX` is complete: everything is written into a hidden temporary directory,
+   `manifest.json` with every size and SHA-256 last; its files and directories are fsynced; one rename publishes it;
+   the parent directory is fsynced. Once `publish` has returned, that checkpoint is found after any crash.
+2. A published checkpoint never changes. It is deleted by a rename to a hidden name, and its files go only when that
+   rename is on the disk: otherwise a power cut could bring the name back without the files.
+3. Nothing is deleted unless as many newer checkpoints as are to be kept verify at that moment, and whatever happens
+   the newest stays.
+4. `best` is replaced by one rename and names a checkpoint that was published before. It is a hint: what counts is
+   what `verify` says of the directory it points at.
+
+tests/runs/test_power_cuts.py replays every prefix of the file operations and holds 1, 2 and 4.
 """
 
-import hashlib
-import json
 import os
 import re
 import shutil
@@ -17,9 +21,9 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from groundup.errors import UserError
-from groundup.runs.files import fsync_directory, read_json
+from groundup.runs.files import fsync_directory, fsync_tree, mount_point
+from groundup.runs.manifest import verify, write_manifest
 
-MANIFEST_VERSION = 1
 _NAME = re.compile(r"step-(\d{8,})")
 
 
@@ -29,90 +33,38 @@ def published(run: Path) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def publish(run: Path, step: int, write: Callable[[Path], None]) -> Path:
-    """Publish what `write(directory)` writes as the checkpoint of `step`; return its directory.
+def publish(run: Path, step: int, write: Callable[[Path], None], *, size: int = 0) -> Path:
+    """Publish what `write(directory)` writes, about `size` bytes, as the checkpoint of `step`; return its directory.
 
     A checkpoint of that step that is already published is left as it is: it holds the same bytes.
-    Raises UserError when the disk is full, with every earlier checkpoint intact.
+    Raises UserError when the disk has no room for it or fails, with every earlier checkpoint intact.
     """
     target = run / f"step-{step:08d}"
-    if target.exists():
-        return target
     for stale in run.glob(".step-*"):
         shutil.rmtree(stale, ignore_errors=True)
+    if target.exists():
+        fsync_directory(run)  # whoever renamed it may have been killed before that
+        return target
+    if size > (free := shutil.disk_usage(run).free):
+        raise _not_saved(run, step, "there is no room", size, free)
     temporary = run / f".{target.name}.{os.getpid()}.tmp"
     try:
         temporary.mkdir()
         write(temporary)
-        files = sorted(path for path in temporary.rglob("*") if path.is_file())
-        manifest = {
-            "version": MANIFEST_VERSION,
-            "step": step,
-            "files": {
-                path.relative_to(temporary).as_posix(): {
-                    "bytes": path.stat().st_size,
-                    "sha256": _sha256(path),
-                }
-                for path in files
-            },
-        }
-        for path in files:
-            _fsync(path)
-        listing = temporary / "manifest.json"
-        listing.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-        _fsync(listing)
-        for directory in [*(path for path in temporary.rglob("*") if path.is_dir()), temporary]:
-            fsync_directory(directory)
+        write_manifest(temporary, step)
+        fsync_tree(temporary)
         temporary.rename(target)
         fsync_directory(run)
     except BaseException as error:
-        needed = (
+        written = (
             sum(path.stat().st_size for path in temporary.rglob("*") if path.is_file()) if temporary.exists() else 0
         )
+        free = shutil.disk_usage(run).free
         shutil.rmtree(temporary, ignore_errors=True)
         if not isinstance(error, OSError):
             raise
-        free = shutil.disk_usage(run).free
-        raise UserError(
-            f"the checkpoint of step {step} could not be saved: {error} ({needed:,} bytes written, {free:,} free)",
-            where=run,
-            fix="make room on this disk, then `groundup resume` continues",
-        ) from error
+        raise _not_saved(run, step, str(error), max(size, written), free) from error
     return target
-
-
-def verify(checkpoint: Path) -> list[str]:
-    """What is wrong with a published checkpoint: one line per damaged file; empty when every hash holds."""
-    try:
-        manifest = read_json(checkpoint / "manifest.json")
-        files = manifest["files"]
-        if manifest["version"] != MANIFEST_VERSION:
-            return [f"{checkpoint / 'manifest.json'}: version {manifest['version']} is not known to this groundup"]
-        expected = {str(name): (int(entry["bytes"]), str(entry["sha256"])) for name, entry in files.items()}
-    except UserError as error:
-        return [str(error)]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        return [f"{checkpoint / 'manifest.json'}: not a manifest ({error!r})"]
-    problems = []
-    root = checkpoint.resolve()
-    for name, (size, digest) in expected.items():
-        path = checkpoint / name
-        try:
-            if not path.resolve().is_relative_to(root):
-                problems.append(f"{checkpoint / 'manifest.json'}: {name!r} leads out of the checkpoint")
-            elif not path.is_file():
-                problems.append(f"{path}: missing")
-            elif path.stat().st_size != size:
-                problems.append(f"{path}: {path.stat().st_size} bytes instead of {size}")
-            elif _sha256(path) != digest:
-                problems.append(f"{path}: its content changed after it was saved")
-        except (
-            OSError,
-            ValueError,
-            RuntimeError,
-        ) as error:  # a failing disk, no file name at all, links in a circle
-            problems.append(f"{checkpoint / 'manifest.json'}: {name!r} cannot be read: {error}")
-    return problems
 
 
 def newest_good(run: Path, notice: Callable[[str], None]) -> tuple[int, Path] | None:
@@ -129,40 +81,59 @@ def newest_good(run: Path, notice: Callable[[str], None]) -> tuple[int, Path] | 
 
 
 def link_best(run: Path, checkpoint: Path) -> None:
-    """Point `best` at `checkpoint`: a relative link, or a copy where links cannot be made."""
-    best, temporary = run / "best", run / f".best.{os.getpid()}.tmp"
-    temporary.unlink(missing_ok=True)
+    """Point `best` at a published checkpoint: a relative link, or a copy where links cannot be made."""
+    best, temporary, before = run / "best", run / f".best.{os.getpid()}.tmp", run / ".best.before"
+    for stale in run.glob(".best.*"):
+        stale.unlink() if stale.is_symlink() or not stale.is_dir() else shutil.rmtree(stale)
     try:
         temporary.symlink_to(checkpoint.name, target_is_directory=True)
     except OSError:
         shutil.copytree(checkpoint, temporary)
+        fsync_tree(temporary)
     if best.is_dir() and not best.is_symlink():  # a copy, made above or by a program that follows links
-        shutil.rmtree(best)
+        best.rename(before)
     temporary.replace(best)
     fsync_directory(run)
+    if before.exists():
+        shutil.rmtree(before)
 
 
-def prune(run: Path, *, keep: int, spare: Collection[int], every: Callable[[int], bool]) -> None:
-    """Delete old checkpoints: all but the newest `keep`, those in `spare`, and never the newest one.
+def prune(
+    run: Path,
+    *,
+    keep: int,
+    spare: Collection[int],
+    every: Callable[[int], bool],
+    hashed: set[int] | None = None,
+) -> None:
+    """Delete old checkpoints: all but the newest `keep` good ones, those in `spare`, and never the newest good one.
 
-    One whose step `every` does not call scheduled was made by a signal, and goes once a newer one stands.
+    One whose step `every` does not call scheduled was made by a signal, and goes once a newer one stands. A damaged
+    one does not count and is left for `newest_good` to name. `hashed` are the steps whose content this process has
+    read back: of these only names and sizes are compared again, and what is hashed here joins them.
     """
-    steps = list(published(run))
-    scheduled = [step for step in steps if every(step)]
-    kept = {*spare, *scheduled[-keep:], *steps[-1:]}
-    for step in steps:
-        if step not in kept:
-            path = run / f"step-{step:08d}"
-            hidden = run / f".{path.name}.deleted"
-            path.rename(hidden)
-            shutil.rmtree(hidden, ignore_errors=True)
+    found, hashed = published(run), set() if hashed is None else hashed
+    scheduled = [step for step in found if every(step)]
+    if found.keys() <= {*spare, *scheduled[-keep:], *list(found)[-1:]}:
+        return
+    kept, stands = set(spare), False
+    for step, path in reversed(found.items()):
+        if not stands or (keep and every(step)):
+            kept.add(step)
+            if not verify(path, contents=step not in hashed):
+                hashed.add(step)
+                stands = True
+                keep -= every(step)
+    hidden = [path.rename(run / f".{path.name}.deleted") for step, path in found.items() if step not in kept]
+    fsync_directory(run)
+    for path in hidden:
+        shutil.rmtree(path, ignore_errors=True)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _fsync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+def _not_saved(run: Path, step: int, why: str, size: int, free: int) -> UserError:
+    return UserError(
+        f"the checkpoint of step {step} could not be saved: {why}"
+        f" (it needs {size:,} bytes, and {free:,} are free on the disk at {mount_point(run)})",
+        where=run,
+        fix="make room on this disk, then `groundup resume` continues",
+    )

@@ -8,26 +8,27 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from groundup import runs
 from groundup.config import Config
 from groundup.corpus import IGNORE, Batches, Tokenizer
 from groundup.errors import Stopped
 from groundup.evaluation import Scores, Windows, probe, score
-from groundup.events import Listener, Logged, Notice, Progress, Sampled, Saved
+from groundup.events import Listener, Logged, Notice, Progress, Sampled
 from groundup.inference import SamplingSettings, generate
 from groundup.model import Transformer
-from groundup.parallel import Compute
+from groundup.parallel import Compute, Group
 from groundup.seeds import derive
-from groundup.training.checkpoint import writer
+from groundup.training.checkpoint import finite
 from groundup.training.horizon import Horizon
+from groundup.training.loss import loss_sums
 from groundup.training.metrics import Metrics
 from groundup.training.optimizers import Optimizers, clip_gradients
+from groundup.training.saving import Saver
 from groundup.training.schedules import multiplier
 from groundup.training.state import State, Sums
 
@@ -56,26 +57,42 @@ class Job:
     metrics: Metrics
     listen: Listener
     poll: Callable[[], None]
+    group: Group = field(default_factory=Group)
 
 
 def fit(job: Job, state: State) -> str:
     """Train from `state` until the horizon, the patience or numbers that are not finite end it; return which.
 
-    Raises Stopped, with the last finished step published as a checkpoint, when `job.poll` does.
+    Raises Stopped, with the last finished step published as a checkpoint, when `job.poll` does, and UserError when a
+    checkpoint could not be saved: at the next step where saving is asynchronous.
     """
+    with Saver(job.run.path, job.config, job.tokenizer, job.metrics, job.listen) as saver:
+        return _fit(job, state, saver)
+
+
+def _fit(job: Job, state: State, saver: Saver) -> str:
     every = job.config.evaluation.every, job.config.checkpoint.every, job.config.training.log_every
     evaluation_every, checkpoint_every, log_every = (step or 1 for step in every)
-    forward = job.compute.compile(loss_sums)
+    forward = job.group.data_parallel(job.model, job.compute.compile(loss_sums))
+    if job.group.size > 1:
+        # DDP lays out the gradients anew after its first backward pass, and with it changes the order in which those of
+        # more than two processes are added: that is done before the first step, so that resuming adds in the same order
+        _gradients(job, state.step, 1.0, forward)
+        job.optimizers.zero_grad()
     pace = _Pace(state)
+    if state.best_step is not None and job.group.is_main:
+        saver.link_best(state.best_step)  # a crash, or a newer checkpoint that was damaged, may have left it astray
     while True:
+        saver.check()
         # a checkpoint holds the run as it arrived at its step: what follows is done again on resume
         arrived = copy.deepcopy(state)
         final = state.step >= job.horizon.total
         evaluating = final or state.step % evaluation_every == 0
         try:
-            if evaluating or state.step % checkpoint_every == 0:
-                _save(job, arrived)
-            validation = _evaluate(job, state, final) if evaluating else None
+            job.poll()
+            if (evaluating or state.step % checkpoint_every == 0) and not _save(job, saver, arrived):
+                return "not finite"
+            validation = _evaluate(job, saver, state, final) if evaluating else None
             if evaluating or state.step % log_every == 0:
                 _log(job, state, validation, pace)
             if reason := _why_finished(job, state, final):
@@ -83,7 +100,8 @@ def fit(job: Job, state: State) -> str:
             job.horizon.correct(state.step)
             _update(job, state, forward)
         except Stopped:
-            _save(job, arrived)
+            _save(job, saver, arrived)
+            saver.wait()
             raise
         except FloatingPointError as error:  # the weights are beyond repair; `best` is from before
             job.listen(Notice(f"{error} at step {state.step}", "error"))
@@ -93,18 +111,8 @@ def fit(job: Job, state: State) -> str:
 
 def _update(job: Job, state: State, forward: Callable[..., tuple[Tensor, Tensor]]) -> None:
     """One optimizer step on the batch of `state.step`; the state changes only when it is complete."""
-    config, sums = job.config, Sums()
-    if job.model.shape.dropout:
-        torch.manual_seed(derive(config.training.seed, "dropout", state.step))
-    inputs, targets = job.batches.at(state.step)
-    count = int((targets != IGNORE).sum())
-    for rows in torch.arange(len(inputs)).split(config.training.microbatch or len(inputs)):
-        job.poll()
-        with job.compute.autocast():
-            nll, correct = forward(job.model, inputs[rows].to(job.compute.device), targets[rows].to(job.compute.device))
-        (nll * (state.scale / count)).backward()
-        sums.add(Sums(nll.item(), int(correct), 0, 0))
-    sums.tokens, sums.bytes = count, int(job.byte_lengths[targets[targets != IGNORE]].sum())
+    config = job.config
+    sums = _gradients(job, state.step, state.scale, forward)
     if state.scale != 1.0:
         for parameter in job.model.parameters():
             assert parameter.grad is not None
@@ -124,18 +132,35 @@ def _update(job: Job, state: State, forward: Callable[..., tuple[Tensor, Tensor]
         job.metrics.happened({"step": state.step, "event": "bad_step", "scale": state.scale, "sequences": sequences})
     if job.compute.scales_loss:
         _adjust_scale(state, finite)
-    state.tokens += count
+    state.tokens += sums.tokens
     state.step += 1
 
 
-def loss_sums(model: Transformer, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Inputs and targets (B, T) to the sum of -ln P(target) in nats and the number of targets predicted best."""
-    logits = model(inputs)  # (B, T, V)
-    nll = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORE, reduction="sum")
-    return nll, (logits.detach().argmax(-1) == targets).sum()
+def _gradients(job: Job, step: int, scale: float, forward: Callable[..., tuple[Tensor, Tensor]]) -> Sums:
+    """Accumulate the gradient of the batch of `step`, times `scale`, over its microbatches and all processes of the
+    group; return what was learned from."""
+    if job.model.shape.dropout:
+        purpose = "dropout" if job.group.is_main else f"dropout of process {job.group.rank}"
+        torch.manual_seed(derive(job.config.training.seed, purpose, step))
+    inputs, targets = job.batches.at(step, job.group.share(job.batches.batch))
+    count, parts = job.batches.targets(step), list[tuple[Tensor, Tensor]]()
+    microbatches = torch.arange(len(inputs)).split(job.config.training.microbatch or len(inputs))
+    for rows in microbatches:
+        job.poll()
+        with job.compute.autocast():
+            nll, correct = forward(
+                inputs[rows].to(job.compute.device), targets[rows].to(job.compute.device), rows is microbatches[-1]
+            )
+        (nll * (scale / count)).backward()
+        parts.append((nll.detach(), correct))
+    sums = Sums(bytes=int(job.byte_lengths[targets[targets != IGNORE]].sum()))
+    for nll, correct in parts:  # only now: a device that runs ahead would be waited for at each
+        sums.add(Sums(nll.item(), int(correct), 0, 0))
+    total, right, length = job.group.sum([sums.nll, sums.correct, sums.bytes])
+    return Sums(total, int(right), count, int(length))
 
 
-def _evaluate(job: Job, state: State, final: bool) -> Scores | None:
+def _evaluate(job: Job, saver: Saver, state: State, final: bool) -> Scores | None:
     """Score the validation split, record probes, draw samples at growing intervals, and point `best` at the best.
 
     Raises FloatingPointError, with nothing recorded, when the weights have become such that predictions are not finite.
@@ -149,21 +174,24 @@ def _evaluate(job: Job, state: State, final: bool) -> Scores | None:
             byte_lengths=job.byte_lengths,
             compute=job.compute,
             poll=job.poll,
+            group=job.group,
         )
-    probes = probe(job.model, job.tokenizer, job.probes)
+    probes = probe(job.model, job.tokenizer, job.probes) if job.group.is_main else []
     figures = [
         scores.loss if scores else 0.0,
         *(row["probability"] for shown in probes for row in shown["top"]),
     ]
-    if not all(map(math.isfinite, figures)):
+    if job.group.any(not all(map(math.isfinite, figures))):
         raise FloatingPointError("the model's predictions are not finite")
     job.metrics.probes(state.step, probes)
-    if final or state.evaluations & (state.evaluations - 1) == 0:  # the evaluations 0, 1, 2, 4, 8, ...
+    drawing = final or state.evaluations & (state.evaluations - 1) == 0  # the evaluations 0, 1, 2, 4, 8, ...
+    if drawing and job.group.is_main:
         _draw_samples(job, state.step)
     if scores is None or state.best_loss is None or scores.loss < state.best_loss:
         # with nothing held out nothing can be stale, and the newest is the best there is
         state.best_step, state.best_loss, state.stale = state.step, scores.loss if scores else None, 0
-        runs.link_best(job.run.path, job.run.path / f"step-{state.step:08d}")
+        if job.group.is_main:
+            saver.link_best(state.step)
     else:
         state.stale += 1
     state.evaluations += 1
@@ -218,20 +246,15 @@ def _log(job: Job, state: State, validation: Scores | None, pace: "_Pace") -> No
     job.listen(Logged(entry, pace.rates(state, job.horizon.total), job.horizon.total))
 
 
-def _save(job: Job, state: State) -> None:
-    began = time.monotonic()
-    job.metrics.sync()
-    path = runs.publish(job.run.path, state.step, writer(job.model, job.tokenizer, job.optimizers, state))
-    every = (job.config.evaluation.every or 1, job.config.checkpoint.every or 1)
-    runs.prune(
-        job.run.path,
-        keep=job.config.checkpoint.keep,
-        spare={0, state.best_step or 0},
-        every=lambda step: any(step % interval == 0 for interval in every),
-    )
-    seconds = time.monotonic() - began
-    job.metrics.event("saved", step=state.step, seconds=round(seconds, 3))
-    job.listen(Saved(state.step, path, seconds))
+def _save(job: Job, saver: Saver, state: State) -> bool:
+    """Save the run as it arrived at its step; False, with nothing saved, where its weights are not finite."""
+    if finite(job.model):
+        if job.group.is_main:
+            saver.save(job.model, job.optimizers, state)
+        return True
+    job.metrics.happened({"step": state.step, "event": "weights_not_finite"})
+    job.listen(Notice(f"the weights of step {state.step} are not finite: no checkpoint was made of them", "error"))
+    return False
 
 
 def _why_finished(job: Job, state: State, final: bool) -> str | None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from groundup.verbs.documents import prepare, read
     from groundup.verbs.evaluation import evaluate
     from groundup.verbs.generation import chat, generate
+    from groundup.verbs.inspection import doctor
     from groundup.verbs.planning import plan
     from groundup.verbs.reporting import compare, report
     from groundup.verbs.tokens import tokenize
@@ -23,6 +24,7 @@ _MODULES = {
     "chat": "generation",
     "compare": "reporting",
     "demo": "demonstration",
+    "doctor": "inspection",
     "evaluate": "evaluation",
     "generate": "generation",
     "plan": "planning",
@@ -39,6 +41,7 @@ __all__ = [
     "chat",
     "compare",
     "demo",
+    "doctor",
     "evaluate",
     "generate",
     "plan",
