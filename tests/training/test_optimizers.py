@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from groundup.config import Optimizer
-from groundup.training.optimizers import build_optimizer, clip_gradients, orthogonalize
+from groundup.training.muon import orthogonalize
+from groundup.training.optimizers import build_optimizer, clip_gradients
 
 WIDTH, INNER, VOCAB = 16, 40, 32
 
@@ -153,39 +154,6 @@ def test_a_tied_head_is_updated_once_and_as_the_embedding():
     optimizers.step(1.0)
     assert moved(before, net)["model.embed_tokens.weight"].abs().max() == pytest.approx(0.03, rel=1e-3)
     assert not any(name.startswith("lm_head") for name in optimizers.state_tensors())
-
-
-@pytest.mark.parametrize("dtype", (torch.float32, torch.bfloat16))
-@pytest.mark.parametrize("shape", ((64, 64), (172, 64), (64, 172), (1, 24), (24, 1)))
-def test_orthogonalizing_keeps_singular_vectors_and_levels_singular_values(shape, dtype):
-    matrix = torch.randn(3, *shape, generator=torch.Generator().manual_seed(7)) * 1e-3
-    result = orthogonalize(matrix, dtype)
-    assert result.dtype == torch.float32
-    for given, made in zip(matrix, result, strict=True):
-        u, s, v = torch.linalg.svd(given.double(), full_matrices=False)
-        values = (u.T @ made.double() @ v.T).diagonal()  # its singular values along the SVD's own vectors
-        # Keller Jordan's quintic does not converge to 1: from above about .01 it lands in this band
-        seen = values[s / s.norm() > 0.01]
-        assert len(seen) >= 0.9 * len(values)
-        assert seen.min() > 0.66 and values.max() < 1.22
-        exact = u @ v
-        cosine = (exact * made).sum() / (exact.norm() * made.norm())
-        assert cosine > 0.97
-
-
-def test_a_zero_matrix_stays_zero_and_others_in_its_stack_are_not_touched_by_it():
-    matrices = torch.randn(2, 8, 12, generator=torch.Generator().manual_seed(1))
-    matrices[0] = 0
-    result = orthogonalize(matrices)
-    assert torch.equal(result[0], torch.zeros(8, 12))
-    torch.testing.assert_close(result[1], orthogonalize(matrices[1:])[0])
-
-
-@pytest.mark.parametrize("shape", ((32, 32), (96, 32), (32, 96)))
-def test_a_stack_is_orthogonalized_as_one_by_one(shape):
-    matrices = torch.randn(5, *shape, generator=torch.Generator().manual_seed(2))
-    alone = torch.cat([orthogonalize(matrix[None]) for matrix in matrices])
-    torch.testing.assert_close(orthogonalize(matrices), alone, rtol=1e-4, atol=1e-5)
 
 
 def test_muon_follows_its_formula_with_the_momentum_of_nesterov():
