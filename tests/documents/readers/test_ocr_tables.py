@@ -5,6 +5,7 @@ import reportlab
 from PIL import Image, ImageDraw, ImageFont
 
 from groundup.documents.readers import ocr
+from groundup.documents.readers.ocr_columns import Block, needs_detail
 from groundup.documents.readers.ocr_tables import Column, Line, in_rows
 
 FONT = ImageFont.truetype(Path(reportlab.__file__).parent / "fonts" / "Vera.ttf", 46)
@@ -72,3 +73,15 @@ def test_addresses_newspaper_columns_and_indexes_stay_columns():
     uneven = [column(100, WORDS[:8], 60), column(500, WORDS[:7], 71), column(900, WORDS[:6], 83)]
     for columns in (addresses, news, index, uneven):
         assert in_rows(columns) == "".join(column.text for column in columns)
+
+
+def block(left: int, width: int, lines: int = 10, height: int = 30) -> Block:
+    return Block(left, 100, left + width, 100 + 40 * lines, 0, [], [height] * lines)
+
+
+def test_tables_and_small_letters_are_read_at_the_full_resolution_and_prose_is_not():
+    prose = [block(100, 1200, 1), block(100, 1400)]
+    columns = [block(100, 600), block(800, 580), block(100, 590), block(800, 300, 2)]
+    assert not needs_detail(prose) and not needs_detail(columns)
+    assert needs_detail([*prose, block(100, 700)])
+    assert needs_detail([block(100, 1400, height=14)]) and needs_detail([])

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _TEXT = range(1, 8)  # tesserocr.PT.FLOWING_TEXT to PT.VERTICAL_TEXT, formulas and tables among them
+_SMALL = 18  # pixels from the top to the bottom of a line
 
 
 class Block(NamedTuple):
@@ -50,6 +51,16 @@ def page_turns(blocks: list[Block]) -> int:
     for block in blocks:
         areas[block.turns] += (block.right - block.left) * (block.bottom - block.top)
     return areas.index(max(areas))
+
+
+def needs_detail(blocks: list[Block]) -> bool:
+    """Whether a page at 200 dpi should be read at a finer resolution: it may hold a table, whose numbers no dictionary
+    helps to read and whose columns are more often parted from each other, or its letters are small."""
+    heights = [height for block in blocks for height in block.heights]
+    widest = max((block.right - block.left for block in blocks), default=0)
+    # Columns of prose are all of one width, but for the ends of their paragraphs.
+    uneven = any(len(block.heights) > 2 and block.right - block.left < 0.8 * widest for block in blocks)
+    return (len(blocks) > 2 and uneven) or not heights or median(heights) < _SMALL
 
 
 def has_label_column(image: "Image", blocks: list[Block]) -> bool:

@@ -15,7 +15,7 @@ from groundup.documents.readers.hyphens import MARKS, mend_words
 from groundup.documents.readers.pages import join_pages, strip_running_heads
 from groundup.documents.reading import Reading, Unreadable
 
-_SCAN_DPI = 200
+_SCAN_DPI = 300
 _SCAN_PIXELS = 25e6  # a page may say it is a kilometer wide
 _SCAN_CHARACTERS = 32  # a page with fewer, and with an image over 30% of it, is a scan
 _SCAN_SHARE = 0.3
