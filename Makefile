@@ -8,7 +8,7 @@ BIN := .venv/bin
 STAMP := .venv/.groundup-installed
 RUN ?= demo-run
 
-.PHONY: env demo test slow lint format docs clean
+.PHONY: env demo test slow torture lint format docs clean
 
 env: $(STAMP)
 
@@ -27,6 +27,10 @@ test: env
 
 slow: env
 	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
+
+# kills a small run 500 times and compares what it leaves, byte for byte
+torture: env
+	$(BIN)/python tests/faults/torture.py --kills 500
 
 lint: env
 	$(BIN)/ruff check .

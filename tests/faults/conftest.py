@@ -15,6 +15,8 @@ import pytest
 import groundup
 from groundup.corpus import Corpus
 
+sys.path.insert(0, str(Path(__file__).parent))  # makes its helpers importable: test folders are not packages
+
 WEIGH = (
     "import resource, subprocess, sys; code = subprocess.call([sys.executable, '-m', 'groundup', *sys.argv[1:]]);"
     "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)"

@@ -1,6 +1,9 @@
 """The commands that make runs and corpora: train, resume, plan, demo."""
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from groundup.cli.app import Arch, Budget, Json, Paths, Sets, Size, app, as_json, settings, show_run
 from groundup.cli.started import STARTED
@@ -61,19 +64,27 @@ def train(
 
 
 @app.command
-def resume(run: Path, *, json_: Json = False) -> None:
-    """Continue a run that was stopped or killed.
+def resume(
+    run: Path,
+    *,
+    set_: Sets = None,
+    accept_corpus: Annotated[bool, Parameter(negative=())] = False,
+    json_: Json = False,
+) -> None:
+    """Continue a run that was stopped or killed, or, with `--set training.steps=N`, make it longer.
 
     Parameters
     ----------
     run
         The run directory.
+    accept_corpus
+        Go on although the corpus is another than the one the run began with.
     """
     from groundup import verbs
     from groundup.reporting import terminal_listener
 
     with terminal_listener() as listen:
-        resumed = verbs.resume(run, listen=listen)
+        resumed = verbs.resume(run, settings=settings(set_, None), accept_corpus=accept_corpus, listen=listen)
     show_run(resumed.path, resumed.info, json_)
 
 
@@ -120,6 +131,7 @@ def plan(
             config=config,
             settings=settings(set_, arch),
             listen=listen,
+            started=STARTED,
         )
     facts = {"plan": made.to_json(), "corpus": corpus, "notices": made.notices + made.warnings}
     print(as_json(facts) if json_ else describe_plan(facts))

@@ -13,6 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 from groundup.config.tree import BUDGETS, KEYS, SECTIONS, Config
 from groundup.errors import UserError
 
+MOST_BYTES = 1 << 18
+LONGEST_LINE = 1 << 16  # characters: the time to parse a key grows with the square of its parts
+
 _UNION_TAGS = frozenset({"tuple[nullable,...]", "constrained-int", "constrained-float", "int", "float", "bool", "str"})
 
 
@@ -34,7 +37,7 @@ def load_config(file: Path | None = None, overrides: Mapping[str, Any] | None = 
                     where=where,
                     fix=f"write [{section}]",
                 )
-        for key, _ in _flatten(raw):
+        for key in sorted({*KEYS} & set(_flatten(raw))):
             origins[key] = f"{file}:{_line(text, key)}"
     for key, value in (overrides or {}).items():
         if key not in KEYS:
@@ -96,7 +99,11 @@ def parse_settings(assignments: Sequence[str]) -> dict[str, str]:
 
 def _read_toml(file: Path) -> tuple[str, dict[str, Any]]:
     try:
-        text = file.read_text(encoding="utf-8")
+        with file.open("rb") as opened:
+            data = opened.read(MOST_BYTES + 1)
+        text = data.decode("utf-8")
+        if len(data) > MOST_BYTES or max(map(len, text.splitlines()), default=0) > LONGEST_LINE:
+            raise UserError("is too long for a configuration", where=file, fix="check the path given to --config")
         return text, tomllib.loads(text)
     except FileNotFoundError:
         raise UserError("no such configuration file", where=file, fix="check the path given to --config") from None
@@ -121,13 +128,20 @@ def _validate(raw: dict[str, Any], origins: Mapping[str, str], file: Path | None
             else (f"{file}:{_line(text, key)}" if file and not origin else _option(key))
         )
         if problem["type"] == "unexpected_keyword_argument":
-            raise UserError(f"unknown setting '{key}'", where=where, fix=_suggest(key)) from None
-        given = repr(problem.get("input"))
-        given = given if len(given) <= 200 else f"{given[:200]}..."
+            raise UserError(f"unknown setting '{key[:100]}'", where=where, fix=_suggest(key[:100])) from None
+        given = _shortly(problem.get("input"))
         message = problem["msg"].replace("Input should be", "should be").replace("valid tuple", "list")
         raise UserError(
             f"{key} = {given}: {message}", where=where, fix="docs/configuration.md lists every setting"
         ) from None
+
+
+def _shortly(value: Any) -> str:
+    try:
+        text = repr(value)
+    except RecursionError:
+        return "..."
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _option(key: str) -> str:
@@ -143,11 +157,10 @@ def _suggest(key: str) -> str:
     return f"did you mean {near[0]}?" if near else "docs/configuration.md lists every setting"
 
 
-def _flatten(raw: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    flat: list[tuple[str, Any]] = []
-    for name, value in raw.items():
-        flat += _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
-    return flat
+def _flatten(raw: Mapping[str, Any]) -> list[str]:
+    """The dotted keys of sections and of what is in none."""
+    inside = [(name, value if isinstance(value, dict) else None) for name, value in raw.items()]
+    return [key for name, table in inside for key in ([name] if table is None else [f"{name}.{k}" for k in table])]
 
 
 def _line(text: str, key: str) -> int:
@@ -156,8 +169,8 @@ def _line(text: str, key: str) -> int:
     for number, line in enumerate(text.split("\n"), 1):
         if heading := re.match(r"\s*\[([^\[\]]+)\]", line):
             name = here = re.sub(r"[\s\"']", "", heading[1])
-        elif assigned := re.match(r"\s*([\w\s.\"'-]+?)\s*=", line):
-            name = re.sub(r"[\s\"']", "", f"{here}.{assigned[1]}" if here else assigned[1])
+        elif re.fullmatch(r"[\w\s.\"'-]+", assigned := line.partition("=")[0]) and assigned != line:
+            name = re.sub(r"[\s\"']", "", f"{here}.{assigned}" if here else assigned)
             if name == key:
                 return number
         else:

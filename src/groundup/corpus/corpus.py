@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from groundup.corpus.manifest import read_manifest
 from groundup.corpus.shards import TokenStream
 from groundup.corpus.tokenizer import Tokenizer
 from groundup.errors import UserError
-from groundup.runs import read_journal, read_json
+from groundup.runs import read_journal
 
-CORPUS_VERSION = 1
 SCORED_TOKENS = 1_000_000
 OPENING_TOKENS = 2_000
 VERIFIED_BYTES = 256 << 20
@@ -35,14 +35,7 @@ class Corpus:
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """Counts, notes, fingerprint and shards."""
-        manifest = read_json(self.path / "manifest.json")
-        if not isinstance(manifest, dict) or manifest.get("version") != CORPUS_VERSION:
-            raise UserError(
-                "is not a corpus of this version of groundup",
-                where=self.path / "manifest.json",
-                fix="run `groundup prepare` again",
-            )
-        return manifest
+        return read_manifest(self.path / "manifest.json")
 
     @cached_property
     def tokenizer(self) -> Tokenizer:

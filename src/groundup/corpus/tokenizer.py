@@ -18,6 +18,7 @@ from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trai
 from tokenizers import Tokenizer as Backend
 
 from groundup.cores import usable_cores
+from groundup.corpus.tokenizer_file import read_backend
 from groundup.errors import UserError
 
 # the tokenizers library takes every core unless it is told, once, before its first use
@@ -79,16 +80,29 @@ class Tokenizer:
     @classmethod
     def load(cls, path: Path) -> "Tokenizer":
         """The tokenizer of a tokenizer.json; raises UserError naming the file when it is not one of ours."""
+        backend = read_backend(path, _backend(models.BPE()))
         try:
-            return cls(Backend.from_str(path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            raise UserError("the tokenizer is missing", where=path) from None
-        except Exception as error:  # the library raises bare Exception
-            raise UserError(f"is not a byte-level tokenizer of groundup: {error}", where=path) from None
+            return cls(backend)
+        except (ValueError, KeyError, IndexError) as error:
+            raise UserError(f"is not a byte-level tokenizer of groundup: {error!r}", where=path) from None
 
     def to_json(self) -> str:
         """The content of tokenizer.json, readable by the `tokenizers` and `transformers` libraries."""
         return self._backend.to_str(pretty=True)
+
+    def difference(self, other: "Tokenizer") -> str | None:
+        """What makes `other` give other tokens, in words; None where it gives the same."""
+        if self.vocab_size != other.vocab_size:
+            return f"{self.vocab_size:,} entries against {other.vocab_size:,}"
+        pairs = zip(self._bytes, other._bytes, strict=True)
+        changed = [(number, ours, theirs) for number, (ours, theirs) in enumerate(pairs) if ours != theirs]
+        if changed:
+            number, ours, theirs = changed[0]
+            return f"{len(changed):,} of {self.vocab_size:,} entries, such as {number}: {ours!r} against {theirs!r}"
+        rules = [json.loads(tokenizer.to_json()) for tokenizer in (self, other)]
+        for each in rules:
+            del each["post_processor"]  # a checkpoint has one for other programs
+        return None if rules[0] == rules[1] else "the order of its merges, or other rules"
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`; nothing is added."""

@@ -1,11 +1,13 @@
 """config.json of a model: written so that old and new readers agree, read without guessing."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from groundup.errors import UserError
 from groundup.model.shape import ModelShape
+from groundup.runs import read_text
 
 _CLASSES = {"qwen3": "Qwen3ForCausalLM", "llama": "LlamaForCausalLM"}
 # Far above what can be trained here; a size beyond these is a damaged or hostile file, refused before memory
@@ -112,19 +114,19 @@ def load_shape(directory: Path) -> ModelShape:
 
 def _read_json(file: Path) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        if twice := {key for key in keys if keys.count(key) > 1}:
+        keys = Counter(key for key, _ in pairs)
+        if twice := {key for key, count in keys.items() if count > 1}:
             raise UserError(f"key {min(twice)!r} appears twice", where=file)
         return dict(pairs)
 
     def refuse(constant: str) -> Any:
         raise UserError(f"{constant} is not a number", where=file)
 
+    if not file.exists():
+        raise UserError("no such file", where=file, fix="give a directory that holds a trained model")
+    text = read_text(file)
     try:
-        text = file.read_text(encoding="utf-8")
         content = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
-    except FileNotFoundError:
-        raise UserError("no such file", where=file, fix="give a directory that holds a trained model") from None
     except (
         OSError,
         ValueError,

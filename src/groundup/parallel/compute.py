@@ -32,6 +32,8 @@ class Compute:
     threads: int
     compiled: bool
     attention: Literal["sdpa", "manual"]
+    deterministic: bool = True
+    """Only kernels that give the same bytes every time are used."""
     notices: list[str] = field(default_factory=list)
 
     def autocast(self) -> AbstractContextManager[Any]:
@@ -62,6 +64,7 @@ class Compute:
             "threads": self.threads,
             "compiled": self.compiled,
             "attention": self.attention,
+            "deterministic": self.deterministic,
         }
 
 
@@ -75,25 +78,16 @@ def decide_compute(config: Config, long_enough: bool = False) -> Compute:
     precision = _precision(config.device.precision, device)
     threads = min(config.device.threads or usable_cores(), usable_cores())
     torch.set_num_threads(threads)
-    if device.type == "cuda":  # read when cuBLAS starts; without it its sums may come in any order
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    # else each new tensor is first filled with NaN, a pass over memory that shows faults no run has
-    torch.utils.deterministic.fill_uninitialized_memory = False
-    warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
     compiled = config.device.compile == "on" or (config.device.compile == "auto" and long_enough)
     if compiled and (lacking := _lacking_to_compile(device)):
         notices.append(f"torch.compile needs {lacking}: training runs eagerly, the same but slower")
         compiled = False
-    if compiled:
-        torch.use_deterministic_algorithms(True, warn_only=True)
-    else:  # the same without loading the compiler, which takes more than a second
-        torch.set_deterministic_debug_mode("warn")
+    deterministic = _use_deterministic(config.device.deterministic, device, compiled)
     context = config.model.context or 0
     # in bfloat16 on a CPU the backward pass of scaled_dot_product_attention is slow at short contexts (measured
     # 92 ms against 58 ms at T = 256; 166 ms against 184 ms at T = 1024)
     short = device.type == "cpu" and precision == torch.bfloat16 and 0 < context <= MANUAL_ATTENTION_CONTEXT
-    return Compute(device, precision, threads, compiled, "manual" if short else "sdpa", notices)
+    return Compute(device, precision, threads, compiled, "manual" if short else "sdpa", deterministic, notices)
 
 
 def accelerator_memory(wanted: str) -> int | None:
@@ -101,6 +95,22 @@ def accelerator_memory(wanted: str) -> int | None:
     if _device(wanted).type != "cuda":
         return None
     return torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+
+
+def _use_deterministic(wanted: bool | None, device: torch.device, compiled: bool) -> bool:
+    """Have torch use deterministic kernels, or let it use any; which of both."""
+    deterministic = device.type != "cuda" if wanted is None else wanted
+    if deterministic and device.type == "cuda":  # read when cuBLAS starts; without it its sums may come in any order
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # else each new tensor is first filled with NaN, a pass over memory that shows faults no run has
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    if not wanted:  # whoever asked for it must hear where torch has no such kernel
+        warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
+    if compiled:
+        torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    else:  # the same without loading the compiler, which takes more than a second
+        torch.set_deterministic_debug_mode("warn" if deterministic else "default")
+    return deterministic
 
 
 def _device(wanted: str) -> torch.device:

@@ -1,8 +1,10 @@
 """What machine this is."""
 
 import ctypes
+import os
 import platform
 import sys
+from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -12,6 +14,10 @@ import psutil
 import torch
 
 from groundup.cores import usable_cores
+
+# instruction sets that arithmetic is done in, as Linux names them, and what tells libraries to use others
+_ARITHMETIC = ("sse", "ssse", "avx", "amx", "fma", "f16c", "asimd", "neon", "sve", "sme", "bf16", "i8mm", "fphp")
+_OVERRIDES = ("ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA", "NVIDIA_TF32_OVERRIDE")
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
@@ -66,6 +72,9 @@ def describe_machine() -> dict[str, Any]:
         pass
     return {
         "processor": name,
+        "flags": sorted(flag for flag in processor_flags() if flag.startswith(_ARITHMETIC)),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "overrides": {name: os.environ[name] for name in _OVERRIDES if name in os.environ},
         "cores": usable_cores(),
         "memory_bytes": psutil.virtual_memory().total,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
@@ -75,3 +84,23 @@ def describe_machine() -> dict[str, Any]:
             **{name: metadata.version(name) for name in packages},
         },
     }
+
+
+def machine_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What may change results, in words, between two of `describe_machine`; what one of them does not know is left
+    out."""
+    found = [
+        f"{name} {before[name]}, now {now[name]}"
+        for name in ("processor", "capability", "gpu", "overrides")
+        if name in before and before[name] != now[name]
+    ]
+    flags = {str(flag) for flag in before["flags"]} if isinstance(before.get("flags"), list) else {*now["flags"]}
+    found += [f"without {flag}" for flag in sorted(flags - {*now["flags"]})]
+    found += [f"with {flag}" for flag in sorted({*now["flags"]} - flags)]
+    versions = before["versions"] if isinstance(before.get("versions"), dict) else {}
+    found += [
+        f"{name} {versions[name]}, now {version}"
+        for name, version in now["versions"].items()
+        if name in versions and versions[name] != version
+    ]
+    return found

@@ -8,6 +8,10 @@ from typing import Any
 
 from groundup.runs.files import write_atomic
 
+_FIGURES = ("loss", "perplexity", "accuracy", "bits_per_byte")
+_NEEDED = {"epoch", "learning_rate", "val_loss"}
+_ENTRY = (*_NEEDED, "tokens", "grad_norm", *(f"{of}_{x}" for of in ("train", "val") for x in _FIGURES))
+
 
 class Journal:
     """One .jsonl file that grows by whole lines."""
@@ -28,13 +32,26 @@ class Journal:
         """Return when every row so far is on the disk."""
         os.fsync(self._file.fileno())
 
-    def cut(self, step: int) -> None:
-        """Drop every row of `step` and later, and a last line that a crash left half written."""
+    def cut(self, step: int) -> int:
+        """Drop every row of `step` and later, and a last line that a crash left half written.
+
+        Rows that are no rows, as after a bit has flipped, go too; how many there were before those of `step`.
+        """
         self._file.close()
-        kept = [row for row in read_journal(self.path) if row["step"] < step]
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
-        write_atomic(self.path, text)
+        kept, damaged, lost = [], 0, 0
+        with self.path.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                row = _row(line)
+                if row is None or type(row.get("step")) is not int:
+                    lost += 1
+                elif row["step"] < step:
+                    kept.append(line)
+                    damaged = lost
+        write_atomic(self.path, b"".join(kept))
         self._file = self.path.open("a", encoding="utf-8")
+        return damaged
 
     def close(self) -> None:
         """Close the file."""
@@ -50,22 +67,31 @@ def _ends_torn(path: Path) -> bool:
 
 
 def read_entries(run: Path) -> list[dict[str, Any]]:
-    """The entries of a run's metrics.jsonl, without the lines that tell of events."""
-    return [row for row in read_journal(run / "metrics.jsonl") if "event" not in row]
+    """The entries of a run's metrics.jsonl, without the lines that tell of events, and without damaged ones."""
+    return [row for row in read_journal(run / "metrics.jsonl") if "event" not in row and _is_entry(row)]
 
 
 def read_journal(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a journal, which may be growing: an unfinished last line is left out; a missing file has no rows."""
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
+        with path.open("rb") as file:
             for line in file:
-                if not line.endswith("\n"):
+                if not line.endswith(b"\n"):
                     return
-                try:
-                    row = json.loads(line)
-                except (ValueError, RecursionError):
-                    continue
-                if isinstance(row, dict):
+                if (row := _row(line)) is not None:
                     yield row
     except FileNotFoundError:
         return
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line.decode(errors="replace"))
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _is_entry(row: Mapping[str, Any]) -> bool:
+    numbers = [row.get("step"), row.get("train_loss"), *(row[key] for key in _ENTRY if row.get(key) is not None)]
+    return _NEEDED <= row.keys() and all(type(x) in (int, float) and x - x == 0 for x in numbers)

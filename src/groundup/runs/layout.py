@@ -6,10 +6,10 @@ from typing import Any
 
 from groundup.config import Config, load_config
 from groundup.errors import UserError
-from groundup.runs.checkpoints import published, verify
+from groundup.runs.checkpoints import published
+from groundup.runs.facts import RUN_VERSION, check_facts
 from groundup.runs.files import read_json, write_atomic
-
-RUN_VERSION = 1
+from groundup.runs.manifest import verify
 
 
 class Run:
@@ -21,7 +21,7 @@ class Run:
 
     @classmethod
     def open(cls, path: Path) -> "Run":
-        """An existing run. Raises UserError when `path` is none."""
+        """An existing run. Raises UserError when `path` is none, or its run.json is damaged."""
         if not path.is_dir():
             raise UserError("no such run directory", where=path, fix="`groundup train PATH... --out DIR` makes one")
         if not (path / "run.json").is_file():
@@ -31,10 +31,7 @@ class Run:
                 fix="give the directory that `groundup train --out` made",
             )
         run = cls(path)
-        info = read_json(path / "run.json")
-        if not isinstance(info, dict) or info.get("version") != RUN_VERSION:
-            raise UserError("was not written by this version of groundup", where=path / "run.json")
-        run.info = info
+        run.info = check_facts(read_json(path / "run.json"), path / "run.json")
         return run
 
     def update(self, **facts: Any) -> None:
@@ -53,7 +50,13 @@ class Run:
     def corpus(self) -> Path:
         """The directory of the corpus: inside the run, or the shared one that it refers to."""
         reference = self.path / "corpus" / "reference.json"
-        return Path(read_json(reference)["path"]) if reference.is_file() else self.path / "corpus"
+        if not reference.is_file():
+            return self.path / "corpus"
+        content = read_json(reference)
+        path = content.get("path") if isinstance(content, dict) else None
+        if not isinstance(path, str) or not path or "\0" in path:
+            raise UserError("names no corpus", where=reference, fix='it should hold {"path": "the/corpus"}')
+        return Path(path)
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -66,9 +69,11 @@ def find_checkpoint(path: Path) -> Path:
     else:
         run = Run.open(path)
         best, steps = run.path / "best", published(run.path)
-        if not steps and not best.exists():
+        # a link may have been made to lead elsewhere
+        inside = best.is_dir() and any(best.iterdir()) and best.resolve().parent == run.path.resolve()
+        if not steps and not inside:
             raise UserError("the run has no checkpoint yet", where=path, fix=f"`groundup resume {path}` continues it")
-        chosen = best.resolve() if best.exists() else list(steps.values())[-1]
+        chosen = best.resolve() if inside else list(steps.values())[-1]
     if (chosen / "manifest.json").is_file() and (problems := verify(chosen)):
         raise UserError(
             "the checkpoint is damaged: " + "; ".join(problems),

@@ -15,8 +15,9 @@ from groundup.errors import UserError
 def locked(run: Path) -> Iterator[None]:
     """Hold the run's lock; the operating system frees it when the process dies, however it dies.
 
-    Raises UserError naming the host and process that holds it.
+    Raises UserError naming the host and process that holds it, and for a run in which writing would write elsewhere.
     """
+    refuse_links(run)
     path = run / ".lock"
     holder = run / ".lock-holder"
     lock = FileLock(path)
@@ -35,3 +36,19 @@ def locked(run: Path) -> Iterator[None]:
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def refuse_links(run: Path) -> None:
+    """Raise UserError where a file of the run is a link to one outside, which writing the run would change.
+
+    Folders may be links: what is written into a checkpoint or a corpus is written beside it and then renamed.
+    """
+    if not run.is_dir():
+        return
+    home = run.resolve()
+    for path in run.iterdir():
+        # realpath, unlike resolve, bears links in a circle
+        if path.is_symlink() and not path.is_dir() and not Path(os.path.realpath(path)).is_relative_to(home):
+            raise UserError(
+                "is a link that leads out of the run", where=path, fix="put the file itself here, or remove the link"
+            )

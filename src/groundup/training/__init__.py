@@ -5,8 +5,10 @@ It emits events and knows no screen.
 
 from groundup.training.build import build_batches, build_model, build_optimizers
 from groundup.training.checkpoint import restore
+from groundup.training.compatible import check_fits
 from groundup.training.horizon import Horizon
-from groundup.training.loop import SCALE_START, Job, fit, loss_sums
+from groundup.training.loop import SCALE_START, Job, fit
+from groundup.training.loss import loss_sums
 from groundup.training.metrics import Metrics
 from groundup.training.optimizers import Optimizers, build_optimizer, clip_gradients
 from groundup.training.schedules import multiplier
@@ -24,6 +26,7 @@ __all__ = [
     "build_model",
     "build_optimizer",
     "build_optimizers",
+    "check_fits",
     "clip_gradients",
     "fit",
     "loss_sums",

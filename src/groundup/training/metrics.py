@@ -22,11 +22,13 @@ class Metrics:
         self._entries: list[dict[str, Any]] = []
         self._written = 0.0
 
-    def resume(self, step: int) -> None:
-        """Go back to what stood when the checkpoint of `step` was published: all that follows is made again."""
-        for journal in self._figures.values():
-            journal.cut(step)
+    def resume(self, step: int) -> list[str]:
+        """Go back to what stood when the checkpoint of `step` was published: all that follows is made again.
+
+        Returns the names of the files of which damaged lines were left out."""
+        damaged = [journal.path.name for journal in self._figures.values() if journal.cut(step)]
         self._entries = read_entries(self._run)
+        return damaged
 
     def entry(self, entry: Mapping[str, Any]) -> None:
         """Add an entry to metrics.jsonl and training_metrics.json."""

@@ -1,7 +1,8 @@
 """All that resuming needs beside weights and optimizer: a few integers, sums and the best evaluation so far."""
 
 import json
-from dataclasses import asdict, dataclass, field
+import math
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,28 @@ class State:
     @classmethod
     def load(cls, path: Path) -> "State":
         """The state that `to_json` wrote; raises UserError naming the file when it is not one."""
+        raw = read_json(path)
         try:
-            raw: dict[str, Any] = read_json(path)
-            return cls(**{**raw, "window": Sums(**raw["window"])})
-        except (TypeError, KeyError) as error:
+            return cls(**{**_checked(cls, raw), "window": Sums(**_checked(Sums, raw["window"]))})
+        except (TypeError, KeyError, ValueError) as error:
             raise UserError(f"is not a training state: {error}", where=path) from None
+
+
+_COUNTS, _NUMBERS = (int, int | None), (float, float | None)
+
+
+def _checked(kind: type[State] | type[Sums], raw: Any) -> dict[str, Any]:
+    """`raw` where every number is one of its field's type: counts from 0, finite numbers; raises ValueError if not."""
+    if not isinstance(raw, dict):
+        raise ValueError(f"{str(raw)[:50]} is no object")
+    for entry in fields(kind):
+        value = raw.get(entry.name, entry.default)
+        if entry.type not in (*_COUNTS, *_NUMBERS) or (value is None and entry.default is None):
+            continue
+        if type(value) is int and not -(2**63) <= value < 2**63:
+            raise ValueError(f"{entry.name} is more than such a number can be")
+        if entry.type in _COUNTS and (type(value) is not int or value < 0):
+            raise ValueError(f"{entry.name} is {str(value)[:50]}, not a count")
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise ValueError(f"{entry.name} is {str(value)[:50]}, not a number")
+    return raw

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from groundup import runs
@@ -16,12 +17,15 @@ from groundup.config import Config, load_config
 from groundup.corpus import Corpus, prepare_corpus
 from groundup.documents import Server, check_servers, find_files
 from groundup.errors import Stopped, UserError
-from groundup.events import Event, Listener, Logged, Notice, nobody
+from groundup.events import Event, Listener, Logged, Notice, Phase, nobody
+from groundup.parallel import Group, group_of_processes, ran_out_of_memory
 from groundup.planning import DEFAULT_MINUTES
 from groundup.reporting import ProgressLog, plain_line
-from groundup.runs import Run, StopRequest
+from groundup.runs import Run
+from groundup.verbs.continuing import apply_settings, corpus_changes, decided_config, memory_ran_out, note_corpus
 from groundup.verbs.finishing import finish, not_finite
-from groundup.verbs.fitting import train_model
+from groundup.verbs.fitting import decide_run, train_model
+from groundup.verbs.following import follow
 from groundup.verbs.request import PathLike, Paths, adopt_corpus, as_inputs, configure, prepared_corpus
 
 
@@ -47,41 +51,57 @@ def train(
     Raises UserError for bad input and for a directory that holds anything else, Stopped when a signal came.
     """
     began = time.monotonic() if started is None else started
-    given = as_inputs(paths)
-    budget = {"minutes": minutes, "steps": steps, "epochs": epochs, "tokens": tokens}
-    resolved = configure(config, settings, size, budget)
-    if "training.minutes" in resolved.planned:
-        listen(Notice(f"no budget was given: {DEFAULT_MINUTES:g} minutes; --minutes, --steps or --epochs set one"))
-    if not given:
-        raise UserError("no documents were given", fix="groundup train PATH...")
-    check_servers(given, resolved.data.query)
-    for path in given:
-        if isinstance(path, Path) and not path.exists():
-            next(find_files([path]))  # raises with the nearest existing name
-    request = {
-        "paths": [str(path.resolve() if isinstance(path, Path) else path) for path in given],
-        "settings": _plain(resolved.values()),
-        "origins": resolved.origins,
-        "inputs": _fingerprint(given, resolved.data.exclude),
-    }
-    directory = Path(out)
-    run = _claim(directory, request)
-    return _work(run, resolved, given, listen, began)
+    with group_of_processes() as group:
+        if not group.is_main:
+            return follow(group, listen)
+        given = as_inputs(paths)
+        budget = {"minutes": minutes, "steps": steps, "epochs": epochs, "tokens": tokens}
+        resolved = configure(config, settings, size, budget)
+        if "training.minutes" in resolved.planned:
+            listen(Notice(f"no budget was given: {DEFAULT_MINUTES:g} minutes; --minutes, --steps or --epochs set one"))
+        if not given:
+            raise UserError("no documents were given", fix="groundup train PATH...")
+        check_servers(given, resolved.data.query)
+        for path in given:
+            if isinstance(path, Path) and not path.exists():
+                next(find_files([path]))  # raises with the nearest existing name
+        request = {
+            "paths": [str(path.resolve() if isinstance(path, Path) else path) for path in given],
+            "settings": _plain(resolved.values()),
+            "origins": resolved.origins,
+            "inputs": _fingerprint(given, resolved.data.exclude),
+        }
+        directory = Path(out)
+        run = _claim(directory, request)
+        return _work(run, resolved, given, group, listen, began)
 
 
-def resume(run: PathLike, *, listen: Listener = nobody) -> Run:
+def resume(
+    run: PathLike,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    accept_corpus: bool = False,
+    listen: Listener = nobody,
+) -> Run:
     """Continue an unfinished run from its newest good checkpoint, or from the start when it has none.
 
-    A finished run is left as it is. Raises UserError when `run` is none, Stopped when a signal came.
+    `settings` may change what neither the weights nor the order of samples depend on (rates, cadence, device,
+    microbatch, `training.steps` to make the run longer); each change is on record. `accept_corpus` goes on where the
+    corpus is another than the one the run began with. A finished run is left as it is, unless it is made longer.
+    Raises UserError when `run` is none and for other changes, Stopped when a signal came.
     """
-    existing = Run.open(Path(run))
-    request = existing.info.get("request")
-    if not isinstance(request, dict):
-        raise UserError("holds no request to continue", where=existing.path / "run.json")
-    config = load_config(None, request["settings"])
-    config.origins = dict(request["origins"])
-    # the password of a database is not kept: a run that was stopped while reading asks the environment for it
-    return _work(existing, config, as_inputs(request["paths"]), listen, time.monotonic())
+    with group_of_processes() as group:
+        if not group.is_main:
+            return follow(group, listen)
+        existing = Run.open(Path(run))
+        request = existing.info.get("request")
+        if not isinstance(request, dict):
+            raise UserError("holds no request to continue", where=existing.path / "run.json")
+        config = load_config(None, request["settings"])
+        config.origins = dict(request["origins"])
+        # the password of a database is not kept: a run that was stopped while reading asks the environment for it
+        given = as_inputs(request["paths"])
+        return _work(existing, config, given, group, listen, time.monotonic(), settings or {}, accept_corpus)
 
 
 def _claim(directory: Path, request: dict[str, Any]) -> Run:
@@ -135,36 +155,60 @@ def _begun(directory: Path, request: dict[str, Any]) -> Run:
     return run
 
 
-def _work(run: Run, config: Config, given: Sequence[Path | Server], listen: Listener, began: float) -> Run:
+def _work(
+    run: Run,
+    config: Config,
+    given: Sequence[Path | Server],
+    group: Group,
+    listen: Listener,
+    began: float,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+    accept: bool = False,
+) -> Run:
     """Bring a run from whatever state it is in to its end."""
     with runs.locked(run.path), runs.stop_on_signals() as stop:
+        group.heed(stop)
         run = Run.open(run.path)
+        if settings:
+            config = apply_settings(run, config, settings, listen)
         if run.info.get("status") == "finished" and run.info.get("reported"):
             if run.info.get("stop_reason") == "not finite":
                 raise not_finite(run)
             listen(Notice(f"the run is finished ({run.info.get('stop_reason')}); nothing to do: {run.path}"))
             return run
-        log = ProgressLog(run.path / "progress.log")
+        group.give_up_after(config.parallel.timeout)
+        group.tell({"run": str(run.path.resolve()), "timeout": config.parallel.timeout})
+        log, doing = ProgressLog(run.path / "progress.log"), "starting"
 
         def both(event: Event) -> None:
+            nonlocal doing
             if isinstance(event, Logged):
                 log.write(plain_line(event))
+            elif isinstance(event, Phase):
+                doing = event.name
             listen(event)
 
         try:
-            corpus = _corpus(run, config, given, both, stop, began)
+            corpus = _corpus(run, config, given, both, group, began, accept)
             if (run.path / "config.toml").is_file() and "horizon" in run.info:
-                config = run.config()
-            reason = train_model(run, config, corpus, listen=both, poll=stop.poll, began=began)
-            finish(run, corpus, reason, listen=both, poll=stop.poll, began=began)
+                config = decided_config(run)
+            deadline = group.tell(decide_run(run, config, corpus, group, listen=both, began=began))
+            reason = train_model(run, config, corpus, group, deadline=deadline, figures=run.path, listen=both)
+            finish(run, corpus, reason, group, listen=both, began=began)
         except Stopped as stopped:
             spent = run.info.get("seconds_before", 0.0) + time.monotonic() - began
             run.update(status="stopped", stop_reason=str(stopped), seconds_before=round(spent, 2))
             raise Stopped(str(stopped), fix=f"`groundup resume {shlex.quote(str(run.path))}` continues it") from None
-        except OSError as error:
-            free = shutil.disk_usage(run.path).free
+        except (MemoryError, RuntimeError, OSError) as error:
+            if ran_out_of_memory(error):
+                raise memory_ran_out(run, config, doing) from error
+            if not isinstance(error, OSError):
+                raise
+            free, saved = shutil.disk_usage(run.path).free, [*runs.published(run.path).values()]
+            needed = sum(path.stat().st_size for path in saved[-1].rglob("*")) if saved else 0
             raise UserError(
-                f"the run could not be written: {error.strerror or error} ({free:,} bytes free)",
+                f"the run could not be written: {error.strerror or error} ({free:,} bytes are free on the disk at"
+                f" {runs.mount_point(run.path)}{f', and each checkpoint needs {needed:,}' if needed else ''})",
                 where=error.filename or run.path,
                 fix=f"make room on this disk; then `groundup resume {shlex.quote(str(run.path))}` continues it",
             ) from error
@@ -172,7 +216,13 @@ def _work(run: Run, config: Config, given: Sequence[Path | Server], listen: List
 
 
 def _corpus(
-    run: Run, config: Config, given: Sequence[Path | Server], listen: Listener, stop: StopRequest, began: float
+    run: Run,
+    config: Config,
+    given: Sequence[Path | Server],
+    listen: Listener,
+    group: Group,
+    began: float,
+    accept: bool,
 ) -> Corpus:
     """The run's corpus: prepared now, unless it already is or the input is one."""
     home = run.path / "corpus"
@@ -184,15 +234,18 @@ def _corpus(
             reference = {"path": str(prepared.path), "fingerprint": prepared.manifest["fingerprint"]}
             runs.write_atomic(home / "reference.json", json.dumps(reference) + "\n")
         else:
-            prepare_corpus(given, home, config, listen=listen, poll=stop.poll)
+            prepare_corpus(given, home, config, listen=listen, poll=group.poll)
     corpus = Corpus(run.corpus)
     manifest = corpus.manifest
-    if "corpus" in run.info and run.info["corpus"]["fingerprint"] != manifest["fingerprint"]:
-        raise UserError(
-            "is not the corpus this run began with",
-            where=corpus.path,
-            fix="restore it, or begin another run with another --out",
-        )
+    if changes := corpus_changes(run, corpus):
+        if not accept:
+            raise UserError(
+                f"is not the corpus this run began with: {'; '.join(changes)}",
+                where=corpus.path,
+                fix=f"restore it, begin another run with another --out, or go on with this one:"
+                f" `groundup resume {shlex.quote(str(run.path))} --accept-corpus`",
+            )
+        note_corpus(run, changes, listen)
     if "corpus" not in run.info:
         facts = {key: value for key, value in manifest.items() if key not in ("version", "shards", "settings")}
         facts["bytes_per_token"] = round(manifest["train_bytes"] / max(manifest["train_tokens"], 1), 3)
@@ -209,7 +262,8 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
         found.append(f"its documents are {', '.join(before.get('paths', []))}")
     elif before.get("inputs") != now["inputs"]:
         found.append("its documents changed since it began")
-    old, new = before.get("settings", {}), now["settings"]
+    defaults = _plain(Config().values())  # of settings that there were not yet when it began
+    old, new = {**defaults, **before.get("settings", {})}, {**defaults, **now["settings"]}
     for key in sorted(old.keys() | new.keys()):
         if old.get(key) != new.get(key):
             found.append(f"{key} is {old.get(key, 'not set')} there, {new.get(key, 'not set')} here")

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from groundup.config import Config
 from groundup.cores import usable_cores
-from groundup.corpus.corpus import CORPUS_VERSION, Corpus, file_sha256
+from groundup.corpus.corpus import Corpus, file_sha256
+from groundup.corpus.manifest import CORPUS_VERSION
 from groundup.corpus.preparation import stages
 from groundup.corpus.preparation.decide import drop_duplicates, split
 from groundup.corpus.preparation.ledger import write_ledger

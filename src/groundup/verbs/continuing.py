@@ -1,0 +1,164 @@
+"""What may be other when a run goes on: some settings, and, where the user says so, its corpus."""
+
+import shlex
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from groundup import runs
+from groundup.config import BUDGETS, Config, dump_config, load_config
+from groundup.corpus import Corpus
+from groundup.errors import UserError
+from groundup.events import Listener, Notice
+from groundup.parallel import available_memory
+from groundup.runs import Journal, Run
+
+STEPS = "training.steps"
+
+
+def is_fixed(key: str) -> bool:
+    """Whether weights, optimizer state or the order of samples depend on a setting, so that it stays as it was."""
+    return (key.startswith(("data.", "model.")) and key != "model.dropout") or key in (
+        "size",
+        "optimizer.name",
+        "training.seed",
+        "training.tokens_per_update",
+        *(budget for budget in BUDGETS if budget != STEPS),
+    )
+
+
+def apply_settings(run: Run, config: Config, settings: Mapping[str, Any], listen: Listener) -> Config:
+    """The run's configuration with `settings` changed, and the change on the disk. A finished run is not touched,
+    unless it is to have more steps; one that is not planned yet takes any settings. Raises as `check_settings`."""
+    if "horizon" not in run.info:
+        asked = load_config(None, settings)
+        budget = any(key in BUDGETS for key in settings)
+        request = run.info["request"]
+        kept = {key: value for key, value in request["settings"].items() if not (budget and key in BUDGETS)}
+        values = {**kept, **{key: asked.get(key) for key in settings}}
+        origins = {**request["origins"], **dict.fromkeys(settings, "command line")}
+        config = load_config(None, values)
+        config.origins = origins
+        run.update(request={**request, "settings": values, "origins": origins})
+        return config
+    config = decided_config(run)
+    changed = check_settings(run, config, settings)
+    finished = run.info.get("status") == "finished" and run.info.get("reported")
+    if changed and (STEPS in changed or not finished):
+        change_settings(run, config, changed, listen)
+    return config
+
+
+def check_settings(run: Run, config: Config, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of `settings` that differ from those of `config`.
+
+    Raises UserError with the difference for those that cannot change any more, and for steps that are already done.
+    """
+    asked = load_config(None, settings)
+    changed = {key: asked.get(key) for key in settings if asked.get(key) != config.get(key)}
+    if refused := [f"{key} is {config.get(key)!r}, not {value!r}" for key, value in changed.items() if is_fixed(key)]:
+        raise UserError(
+            "cannot change any more, in the run " + "; ".join(refused),
+            where=run.path / "config.toml",
+            fix="leave it out, or begin another run with another --out"
+            + (f"; --set {STEPS}=N makes a run longer" if {*changed} & {*BUDGETS} else ""),
+        )
+    if changed.get(STEPS, _newest(run)) < _newest(run):
+        raise UserError(f"the run is at step {_newest(run)} already", where=STEPS, fix=f"give more than {_newest(run)}")
+    return changed
+
+
+def change_settings(run: Run, config: Config, changed: Mapping[str, Any], listen: Listener) -> None:
+    """Put `changed` into `config`, into config.toml, and into the books. More steps make the run longer, also a
+    finished one; what the schedule has lowered stays lowered."""
+    step, facts, rows = _newest(run), {}, []
+    for key, value in changed.items():
+        before = config.get(key)
+        section, _, name = key.rpartition(".")
+        setattr(config.get(section), name, value)
+        config.origins[key] = f"changed at step {step}, {before!r} before"
+        rows.append((key, before, value))
+    if STEPS in changed:
+        for budget in BUDGETS:
+            if budget != STEPS:
+                setattr(config.training, budget.partition(".")[2], None)
+        entries = [list(entry) for entry in run.info["horizon"]]
+        start = max(step, entries[-1][0]) if step else 0
+        kept = [entry for entry in entries if entry[0] < start]
+        facts = {"horizon": [*kept, [start, changed[STEPS]]], "status": "training", "reported": False}
+        if entries[-1][1] <= step and config.schedule.shape != "constant":
+            listen(
+                Notice(
+                    f"the schedule has come to its end: the rates stay at {config.schedule.minimum:g} of their peaks;"
+                    " --set schedule.shape=constant goes on at the peaks"
+                )
+            )
+    runs.write_atomic(run.path / "config.toml", dump_config(config))
+    run.update(**facts)
+    for key, before, value in rows:
+        _note(run, step, key, before, value, listen)
+
+
+def decided_config(run: Run) -> Config:
+    """The configuration of a run that was planned. Raises UserError where config.toml lacks what was decided."""
+    config = run.config()
+    needed = ["optimizer.name", "optimizer.learning_rate", "optimizer.weight_decay", "training.tokens_per_update"]
+    needed += [f"model.{name}" for name in ("layers", "width", "heads", "kv_heads", "head_dim", "ffn_width", "context")]
+    if config.optimizer.name == "muon":
+        needed += ["optimizer.embedding_rate", "optimizer.head_rate"]
+    if lacking := [key for key in needed if config.get(key) is None]:
+        raise UserError(
+            f"lacks {', '.join(lacking)}, which the run had decided",
+            where=run.path / "config.toml",
+            fix="put the file back as it was, or begin another run with another --out",
+        )
+    return config
+
+
+def memory_ran_out(run: Run, config: Config, doing: str) -> UserError:
+    """What to say when there was no memory left while `doing`: which setting needs less."""
+    microbatch = config.training.microbatch
+    if "horizon" in run.info and microbatch and microbatch > 1:
+        fix = (
+            f"`groundup resume {shlex.quote(str(run.path))} --set training.microbatch={microbatch // 2}` continues with"
+            f" half as many sequences at once ({microbatch} now)"
+        )
+    else:
+        fix = "begin again with a smaller --size or --set model.context, or give the process more memory"
+    free = f"{available_memory() / 1e6:,.0f} MB are free now"
+    return UserError(f"memory ran out while {doing} ({free})", where=run.path, fix=fix)
+
+
+def corpus_changes(run: Run, corpus: Corpus) -> list[str]:
+    """In what the corpus is another than the one the run began with, in words; empty where it is the same."""
+    before, now = run.info.get("corpus"), corpus.manifest
+    if before is None or before["fingerprint"] == now["fingerprint"]:
+        return []
+    named = [
+        f"{key} {before[key]!r}, now {value!r}"
+        for key, value in now.items()
+        if key in before and key not in ("fingerprint", "notes") and before[key] != value
+    ]
+    return named or ["as many documents and tokens, but other ones"]
+
+
+def note_corpus(run: Run, changes: list[str], listen: Listener) -> None:
+    """Forget what was measured on the corpus before, and note that it is another from here on."""
+    for fact in ("corpus", "baselines"):
+        run.info.pop(fact, None)
+    _note(run, _newest(run), "corpus", None, "; ".join(changes), listen)
+    listen(Notice("losses from here on are those of other texts and not comparable with those before", "warning"))
+
+
+def _note(run: Run, step: int, key: str, before: Any, now: Any, listen: Listener) -> None:
+    row = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": "changed", "step": step}
+    row |= {"key": key, "before": before, "now": now}
+    journal = Journal(run.path / "events.jsonl")
+    journal.append(row)
+    journal.close()
+    run.update(changes=[*run.info.get("changes", []), {name: row[name] for name in row if name != "event"}])
+    listen(Notice(f"{key} is {now} from step {step} on" + (f", {before} before" if before is not None else "")))
+
+
+def _newest(run: Run) -> int:
+    return max(runs.published(run.path), default=0)
