@@ -6,11 +6,11 @@ from groundup.training import muon
 from groundup.training.muon import Stack, orthogonalize
 
 
-def spectrum(rows, columns, values, seed=3):
+def spectrum(shape, values, seed=3):
     """A matrix in float64 with these singular values."""
     generator = torch.Generator().manual_seed(seed)
-    u, _ = torch.linalg.qr(torch.randn(rows, len(values), dtype=torch.float64, generator=generator))
-    v, _ = torch.linalg.qr(torch.randn(columns, len(values), dtype=torch.float64, generator=generator))
+    u, _ = torch.linalg.qr(torch.randn(shape[0], len(values), dtype=torch.float64, generator=generator))
+    v, _ = torch.linalg.qr(torch.randn(shape[1], len(values), dtype=torch.float64, generator=generator))
     return u @ torch.diag(values) @ v.T
 
 
@@ -50,7 +50,7 @@ def test_a_stack_is_orthogonalized_as_one_by_one(shape):
 def test_rounding_to_bfloat16_neither_blows_up_nor_turns_what_is_far_below_the_largest(shape):
     # small singular values are lost in the rounding of a Gram matrix, and more than two steps on it multiply that
     values = torch.logspace(0, -3, 96, dtype=torch.float64)
-    given = spectrum(*shape, values)
+    given = spectrum(shape, values)
     made = orthogonalize(given.float()[None], torch.bfloat16)[0].double()
     u, s, v = torch.linalg.svd(given, full_matrices=False)
     along = (u.T @ made @ v.T).diagonal()
