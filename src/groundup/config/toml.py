@@ -14,7 +14,9 @@ from groundup.config.tree import BUDGETS, KEYS, SECTIONS, Config
 from groundup.errors import UserError
 
 MOST_BYTES = 1 << 18
-LONGEST_LINE = 1 << 16  # characters: the time to parse a key grows with the square of its parts
+LONGEST_LINE = 1 << 16  # characters
+# time and memory to parse a key grow with the square of its parts
+_ENDLESS_KEY = re.compile(r"(?:[\w\"'-]{1,99}[ \t]{0,3}\.[ \t]{0,3}){100}")
 
 _UNION_TAGS = frozenset({"tuple[nullable,...]", "constrained-int", "constrained-float", "int", "float", "bool", "str"})
 
@@ -102,7 +104,8 @@ def _read_toml(file: Path) -> tuple[str, dict[str, Any]]:
         with file.open("rb") as opened:
             data = opened.read(MOST_BYTES + 1)
         text = data.decode("utf-8")
-        if len(data) > MOST_BYTES or max(map(len, text.splitlines()), default=0) > LONGEST_LINE:
+        longest = max(map(len, text.splitlines()), default=0)
+        if len(data) > MOST_BYTES or longest > LONGEST_LINE or _ENDLESS_KEY.search(text):
             raise UserError("is too long for a configuration", where=file, fix="check the path given to --config")
         return text, tomllib.loads(text)
     except FileNotFoundError:
