@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -108,3 +110,33 @@ def test_the_machine_is_described_in_values_that_json_knows():
     assert facts["cores"] >= 1 and facts["memory_bytes"] > 10**8 and facts["processor"]
     assert set(facts["versions"]) >= {"python", "groundup", "torch"}
     assert 10**7 < peak_memory_bytes() < 10**13
+
+
+def test_on_a_gpu_compiling_needs_triton_and_a_c_compiler(monkeypatch):
+    gpu, found = torch.device("cuda"), {"triton": object(), "gcc": "/usr/bin/gcc"}
+    monkeypatch.setattr(compute, "find_spec", found.get)
+    monkeypatch.setattr(compute.shutil, "which", found.get)
+    assert compute._lacking_to_compile(gpu) is None
+    assert "C++ compiler" in (compute._lacking_to_compile(torch.device("cpu")) or "")
+    assert compute._lacking_to_compile(torch.device("mps")) is None
+    del found["gcc"]
+    assert "C compiler" in (compute._lacking_to_compile(gpu) or "")
+    del found["triton"]
+    assert "triton" in (compute._lacking_to_compile(gpu) or "")
+
+
+def test_only_a_gpu_has_memory_of_its_own(monkeypatch):
+    assert compute.accelerator_memory("cpu") is None
+    card = SimpleNamespace(total_memory=141 * 10**9)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
+    assert compute.accelerator_memory("auto") == compute.accelerator_memory("cuda") == 141 * 10**9
+    assert compute.accelerator_memory("cpu") is None
+
+
+def test_new_tensors_are_not_filled_before_they_are_written():
+    decided()
+    assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.utils.deterministic.fill_uninitialized_memory
+    assert not decided().accelerated

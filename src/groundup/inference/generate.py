@@ -5,6 +5,7 @@ the newest half is kept and read again from position 0; with and without the cac
 so are the logits, up to rounding. A prompt longer than the context is read from its newest `context` tokens.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -17,11 +18,13 @@ from groundup.errors import UserError
 from groundup.inference.native import NativeDecoder, native_decoder
 from groundup.inference.packing import PackedModel
 from groundup.inference.sampling import SamplingSettings, draw
+from groundup.inference.slots import SlotDecoder
 from groundup.inference.text_stream import TextStream
 from groundup.model import KVCache, Transformer
 
 _ROWS = 32  # generated at once: bounds the memory of the cache
 LONG = 64  # new tokens from which on a text earns back the second that compiling the decoder takes, once a machine
+_RECORDED = ("cuda",)  # devices whose decoding step is recorded and replayed
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,8 @@ def generate(
 
     A `Transformer` is packed in float32 first; whoever generates often, or in another precision, packs it once.
     A packed model on a CPU decodes a long text that is alone in its batch with compiled code, where there is a C++
-    compiler. Raises UserError where tokenizer and model do not belong together, or the logits are not finite.
+    compiler; on a GPU the step of a long text is recorded once and replayed. Raises UserError where tokenizer and model
+    do not belong together, or the logits are not finite.
     """
     if tokenizer.vocab_size > model.shape.vocab_size:
         raise UserError(
@@ -140,12 +144,14 @@ def _run(
     if use_cache:
         assert isinstance(model, PackedModel)
         source = _cached(model, native, rows, settings.max_new_tokens)
+        if model.cos.device.type in _RECORDED and settings.max_new_tokens >= LONG:
+            source = _in_slots(model, rows, settings.max_new_tokens) or source
     else:
         source = _uncached(model, rows)
     for active, logits in source:
         if not bool(torch.isfinite(logits).all()):
             raise UserError("the model's logits are not finite", fix="use an earlier checkpoint")
-        logits = logits[:, : tokenizer.vocab_size].cpu()  # rows that only pad the vocabulary are no tokens
+        logits = logits[:, : tokenizer.vocab_size]  # rows that only pad the vocabulary are no tokens
         previous = [row.prompt + row.new for row in active] if settings.repetition_penalty != 1 else ()
         tokens = draw(logits, settings, previous, [(row.sample, len(row.new)) for row in active])
         for row, token in zip(active, tokens, strict=True):
@@ -206,6 +212,38 @@ def _cached(
                 cache.put(fresh, part)
         yield active, logits
         held, active = active, [row for row in active if row.reason is None]
+
+
+def _in_slots(model: PackedModel, rows: list[_Row], new_tokens: int) -> Iterator[tuple[list[_Row], Tensor]] | None:
+    """The same with each row in a slot of its own to the end, by a recorded step; None where none can be recorded."""
+    capacity = min(model.shape.context, max(len(row.window) for row in rows) + new_tokens)
+    decoder, model.recorded = model.recorded, None  # texts written at the same time need a decoder each
+    try:
+        if decoder is None or not decoder.fits(len(rows), capacity, model.compiled):
+            decoder = SlotDecoder(model, len(rows), capacity)
+    except RuntimeError as error:
+        reason = str(error).strip().split("\n")[0][:200]
+        warnings.warn(f"decoding steps cannot be recorded ({reason}): the same, but slower", stacklevel=2)
+        return None
+    return _replayed(model, decoder, rows)
+
+
+def _replayed(model: PackedModel, decoder: SlotDecoder, rows: list[_Row]) -> Iterator[tuple[list[_Row], Tensor]]:
+    while active := [i for i, row in enumerate(rows) if row.reason is None]:
+        fresh, logits = [i for i in active if rows[i].fresh], None
+        if len(fresh) < len(active):
+            # the others take part with some token: what they write is replaced right after, or read by nobody
+            logits = decoder.step([row.window[-1] for row in rows], [len(row.window) - 1 for row in rows])
+        if fresh:
+            part = model.cache(len(fresh), max(len(rows[i].window) for i in fresh))
+            read = _read(model, [rows[i] for i in fresh], part)
+            decoder.cache.put(fresh, part)
+            if logits is None:
+                logits = read.new_zeros(len(rows), read.shape[1])
+            logits[fresh] = read
+        assert logits is not None
+        yield [rows[i] for i in active], logits if len(active) == len(rows) else logits[active]
+    model.recorded = decoder
 
 
 def _read(model: Transformer | PackedModel, rows: list[_Row], cache: KVCache | None) -> Tensor:

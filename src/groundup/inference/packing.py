@@ -1,7 +1,7 @@
 """A trained model packed for inference: the same function in fewer and larger products, its weights in a chosen
 precision."""
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,9 @@ from groundup.errors import UserError
 from groundup.inference.weights import Precision, pack
 from groundup.model import KVCache, ModelShape, Transformer
 from groundup.model.transformer import Block, rotate
+
+if TYPE_CHECKING:
+    from groundup.inference.slots import SlotDecoder
 
 
 class PackedModel(nn.Module):
@@ -32,6 +35,10 @@ class PackedModel(nn.Module):
             raise UserError(f"is {precision!r}", where="precision", fix="use float32, bfloat16 or int8")
         self.shape = model.shape
         self.precision: Precision = precision
+        self.compiled = False
+        """On a GPU, compile the step that decodes: it takes about a minute and pays for a server, not for one text."""
+        self.recorded: SlotDecoder | None = None
+        """The GPU's decoder of the last texts, which serves the next of their number and length."""
         self.dtype = torch.float32 if precision == "float32" else torch.bfloat16
         self.embedding = pack([model.model.embed_tokens.weight], precision)
         self.head = self.embedding if model.shape.tied else pack([model.head_weight], precision)

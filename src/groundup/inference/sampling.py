@@ -82,7 +82,7 @@ def _candidates(logits: Tensor, settings: SamplingSettings, previous: Sequence[S
     """Logits (B, V) to probabilities (B, n) in float64 of the tokens (B, n), which ascend; the others have none."""
     scores = _penalized(logits.detach(), settings.repetition_penalty, previous)
     if settings.temperature == 0:
-        ids = scores.argmax(1, keepdim=True)
+        ids = scores.argmax(1, keepdim=True).cpu()
         return torch.ones_like(ids, dtype=torch.float64), ids
     if 0 < settings.top_k < scores.shape[1]:
         # with a large vocabulary everything after this works on k numbers instead of all
@@ -92,9 +92,11 @@ def _candidates(logits: Tensor, settings: SamplingSettings, previous: Sequence[S
         if kept > settings.top_k:
             top = scores.topk(kept)
         ids, order = top.indices.sort(1)
-        scores = top.values.gather(1, order)
+        # the few that are left: a GPU would take longer to start what follows, and not every one knows float64
+        ids, scores, least = ids.cpu(), top.values.gather(1, order).cpu(), least.cpu()
         scores = scores.double().masked_fill(scores < least, -math.inf)
     else:
+        scores = scores.cpu()
         ids = torch.arange(scores.shape[1], device=scores.device).expand(scores.shape)
         scores = scores.double()
     # the largest becomes 0 before the division, so that a tiny temperature cannot overflow
@@ -112,7 +114,7 @@ def _candidates(logits: Tensor, settings: SamplingSettings, previous: Sequence[S
 def _penalized(logits: Tensor, penalty: float, previous: Sequence[Sequence[int]]) -> Tensor:
     if penalty == 1 or not any(previous):
         return logits
-    scores = logits.double()  # a copy, unless it was float64 already
+    scores = logits.cpu().double()  # a copy, unless it was float64 there already
     scores = scores.clone() if scores is logits else scores
     for row, tokens in zip(scores, previous, strict=True):
         seen = torch.tensor(sorted(set(tokens)), dtype=torch.long, device=scores.device)
