@@ -66,11 +66,9 @@ def test_what_dies_says_why_and_the_others_go_on(tmp_path: Path) -> None:
     assert (never.status, never.reason) == ("died", "ended with code 1: RuntimeError: no such shape")
 
 
-def test_what_takes_too_long_is_ended_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules[Entrant.__module__], "REQUEST_SECONDS", 0.05)
-    [outcome] = contest(
-        [entrant(tmp_path, "slow", "import time; time.sleep(600)")], rounds=1, seconds=0, threads=1, name=""
-    )
+def test_what_takes_too_long_is_ended_and_says_so(tmp_path: Path) -> None:
+    slow = entrant(tmp_path, "slow", "import time; time.sleep(600)", limit_seconds=0.05)
+    [outcome] = contest([slow], rounds=1, seconds=0, threads=1, name="")
     assert (outcome.status, outcome.reason) == ("died", "took longer than 0.05 seconds to answer")
 
 

@@ -8,10 +8,10 @@ from groundup.benchmarking import peak
 
 def test_the_peak_is_that_of_the_fastest_product(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter([0.5, 0.25, 4.0])
-    monkeypatch.setattr(peak, "_fastest", lambda work, _: next(seconds))
+    monkeypatch.setattr(peak, "_fastest", lambda *_: next(seconds))
     assert peak.matrix_peak(torch.float32, 1.0, (2, 4, 8)) == 2 * 4**3 / 0.25
-    monkeypatch.setattr(peak, "_fastest", lambda work, _: 0.1)
-    assert peak.copy_bandwidth(1.0) == 2 * peak.COPY_BYTES / 0.1
+    monkeypatch.setattr(peak, "_fastest", lambda *_: 0.1)
+    assert peak.copy_bandwidth(1.0) == 2 * peak.COPY_BYTES["cpu"] / 0.1
 
 
 def test_every_round_tells_all_three() -> None:

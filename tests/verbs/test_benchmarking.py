@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import groundup
-from groundup.benchmarking import Shape, compare_training, measure_decoding, measure_learning
+from groundup.benchmarking import Shape, compare_training, measure_cost, measure_decoding, measure_learning
 from groundup.errors import UserError
 from groundup.reporting import describe_training_benchmark
 from groundup.verbs import benchmarking
@@ -72,6 +72,7 @@ def test_unknown_kinds_and_options_are_the_users_error() -> None:
         (compare_training, benchmarking.TrainOptions),
         (measure_learning, benchmarking.LearnOptions),
         (measure_decoding, benchmarking.GenerateOptions),
+        (measure_cost, benchmarking.CostOptions),
     ],
 )
 def test_the_types_of_the_options_name_all_there_are(measure: Any, options: Any) -> None:

@@ -5,6 +5,7 @@ what.
 """
 
 from groundup.benchmarking.contest import Entrant, Outcome, contest
+from groundup.benchmarking.cost import measure_cost
 from groundup.benchmarking.decoding import DECODERS, DECODING_SHAPES, measure_decoding
 from groundup.benchmarking.learning import measure_learning
 from groundup.benchmarking.shapes import SHAPES, Shape
@@ -20,6 +21,7 @@ __all__ = [
     "Shape",
     "compare_training",
     "contest",
+    "measure_cost",
     "measure_decoding",
     "measure_learning",
 ]

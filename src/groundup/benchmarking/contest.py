@@ -23,7 +23,7 @@ from groundup.cores import usable_cores
 from groundup.errors import UserError
 from groundup.events import Listener, Phase, Progress, nobody
 
-REQUEST_SECONDS = 1_800.0  # after which a process that has not answered is ended
+REQUEST_SECONDS = 1_800.0
 _CONTESTANT = Path(__file__).with_name("contestant.py")
 
 
@@ -38,6 +38,8 @@ class Entrant:
     """Interpreters, the first of which has all that is needed runs it."""
     memory_bytes: int = 0
     """What it is expected to hold at its peak; it is left out where less is free."""
+    limit_seconds: float = REQUEST_SECONDS
+    """After which its process is ended when it has not answered."""
 
 
 @dataclass
@@ -106,7 +108,7 @@ class _Process:
         environment = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads), HF_HUB_OFFLINE="1")
         # `import groundup` set it here; a peer must not have it, and our own contestants set it again
         environment.pop("GOMP_SPINCOUNT", None)
-        self._late = False
+        self._limit, self._late = entrant.limit_seconds, False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `close`)
         self._process = subprocess.Popen(
             [python, str(_CONTESTANT), str(entrant.file)],
@@ -120,7 +122,7 @@ class _Process:
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """The answer to `request`; raises _Died."""
         assert self._process.stdin and self._process.stdout
-        late = threading.Timer(REQUEST_SECONDS, self._take_too_long)
+        late = threading.Timer(self._limit, self._take_too_long)
         late.daemon = True
         late.start()
         try:
@@ -149,7 +151,7 @@ class _Process:
     def _why(self) -> str:
         code = self._process.wait()
         if self._late:
-            return f"took longer than {REQUEST_SECONDS:,g} seconds to answer"
+            return f"took longer than {self._limit:,g} seconds to answer"
         self._errors.seek(0)
         said = self._errors.read().decode(errors="replace").strip().splitlines()
         ended = f"ended by signal {-code}" if code < 0 else f"ended with code {code}"

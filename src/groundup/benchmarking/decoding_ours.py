@@ -17,7 +17,7 @@ from groundup.inference import PackedModel, Precision, SamplingSettings, generat
 from groundup.inference.generate import LONG
 from groundup.inference.native import native_decoder
 from groundup.inference.weights import Int8Matrix, Matrix
-from groundup.model import Transformer, initialize
+from groundup.model import Transformer
 
 # isort: split
 import tokenizers
@@ -32,7 +32,8 @@ _STREAM_BYTES = 512_000_000  # far more than any cache holds
 def make(settings: dict[str, Any]) -> tuple[dict[str, Any], Callable[[float], dict[str, Any]]]:
     """As contestant.py asks for it; `settings` as in decoding_peers.py, and `threads_chosen`.
 
-    Without a cache a token costs the whole text before it, so tokens in the middle of the text stand for all.
+    A `device`, a `batch` of texts and `compiled` may be there, too. Without a cache a token costs the whole text before
+    it, so tokens in the middle of the text stand for all.
     """
     if settings["name"] == "bandwidth":
         return {}, bandwidth
@@ -43,16 +44,18 @@ def make(settings: dict[str, Any]) -> tuple[dict[str, Any], Callable[[float], di
     precision: Precision = "float32"
     for way in ways:
         precision = PRECISIONS.get(way, precision)
+    device, batch = settings.get("device", "cpu"), settings.get("batch", 1)
     shape = model_shape(settings["shape"])
     tokenizer = tokenizer_of(shape.vocab_size)
-    model = initialize(Transformer(shape), settings["seed"])
-    draws = torch.Generator().manual_seed(settings["seed"])
+    model = Transformer(shape).to(device)
+    draws = torch.Generator(device).manual_seed(settings["seed"])
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim == 2:  # no matrix may be zero: all arithmetic is to be done
                 parameter.normal_(0.0, 0.02, generator=draws)
         model.model.embed_tokens.weight[tokenizer.eos_id] = 0  # never the likeliest: no text ends early
     packed = PackedModel(model, precision)
+    packed.compiled = settings.get("compiled", False)
     del model
     prompt, new = settings["prompt"], settings["new"]
     if uncached:
@@ -61,22 +64,24 @@ def make(settings: dict[str, Any]) -> tuple[dict[str, Any], Callable[[float], di
 
     def write(tokens: int) -> int:
         greedy = SamplingSettings(temperature=0, max_new_tokens=tokens)
-        return len(generate(packed, tokenizer, [text], greedy, use_cache=not uncached)[0].token_ids)
+        texts = generate(packed, tokenizer, [text] * batch, greedy, use_cache=not uncached)
+        return sum(len(text.token_ids) for text in texts)
 
     read = 0
     for matrix in packed.modules():
         if isinstance(matrix, Matrix | Int8Matrix):
             read += sum(held.numel() * held.element_size() for held in matrix.buffers())
     held = packed.cache(1, 1).keys.numel() * packed.cache(1, 1).keys.element_size() * 2
-    decoder = native_decoder(packed) if new >= LONG and not uncached else None
+    decoder = native_decoder(packed) if new >= LONG and not uncached and batch == 1 else None
     facts = {
         "threads": decoder.threads if decoder else torch.get_num_threads(),
         "parameters": shape.parameters(),
-        "bytes_per_token": None if uncached else read + held * (prompt + new // 2),
+        "bytes_per_token": None if uncached else read / batch + held * (prompt + new // 2),
         "precision": precision,
         "versions": {"groundup": groundup.__version__, "torch": torch.__version__},
     }
-    return facts, timed(write, new)
+    # a GPU records its step for the length of the text
+    return facts, timed(write, new, batch=batch, warm_up=new if device == "cuda" else min(new, LONG))
 
 
 def tokenizer_of(size: int) -> Tokenizer:

@@ -26,7 +26,7 @@ _RATES = {
 
 
 def make(settings: dict[str, Any]) -> tuple[dict[str, Any], Callable[[float], dict[str, Any]]]:
-    """As contestant.py asks for it; `settings` has `name`, `shape` and `seed`."""
+    """As contestant.py asks for it; `settings` has `name`, `shape` and `seed`, and may have a `device`."""
     _, *ways = settings["name"].split("-")
     sizes = settings["shape"]
     optimizer = "muon" if "muon" in ways else "adamw"
@@ -37,7 +37,7 @@ def make(settings: dict[str, Any]) -> tuple[dict[str, Any], Callable[[float], di
             "optimizer.name": optimizer,
             "optimizer.weight_decay": 0.1,
             "training.seed": settings["seed"],
-            "device.device": "cpu",
+            "device.device": settings.get("device", "cpu"),
             "device.compile": "off" if "eager" in ways else "on",
             **_RATES[optimizer],
         },

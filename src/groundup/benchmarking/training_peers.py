@@ -21,19 +21,20 @@ Step = Callable[[Tensor, Tensor], float]
 
 
 def make(settings: dict[str, Any]) -> tuple[dict[str, Any], Callable[[float], dict[str, Any]]]:
-    """As contestant.py asks for it; `settings` has `name`, `shape` and `seed`."""
+    """As contestant.py asks for it; `settings` has `name`, `shape` and `seed`, and may have a `device`."""
     base, *ways = settings["name"].split("-")
-    shape = settings["shape"]
+    shape, device = settings["shape"], settings.get("device", "cpu")
     torch.manual_seed(settings["seed"])
-    model = {"gpt2": gpt2, "llama": llama, "litgpt": litgpt}[base](shape).train()
+    model = {"gpt2": gpt2, "llama": llama, "litgpt": litgpt}[base](shape).to(device).train()
     forward = torch.compile(model) if "compiled" in ways else model
     decayed = [p for p in model.parameters() if p.ndim >= 2]
     others = [p for p in model.parameters() if p.ndim < 2]
     groups = [{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.95))
+    fused = True if device == "cuda" else None  # as nanoGPT has it
+    optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.95), fused=fused)
 
     def step(inputs: Tensor, targets: Tensor) -> float:
-        with torch.autocast("cpu", torch.bfloat16) if "bf16" in ways else nullcontext():
+        with torch.autocast(device, torch.bfloat16) if "bf16" in ways else nullcontext():
             output = forward(inputs)
             logits = getattr(output, "logits", output)  # transformers wraps them
             loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
@@ -58,7 +59,9 @@ def warm_up(
     facts: dict[str, Any], step: Step, settings: dict[str, Any]
 ) -> tuple[dict[str, Any], Callable[[float], dict[str, Any]]]:
     """`facts` with the seconds of the first two steps, the first of which compiles, and the work that follows them."""
-    batches, done = random_batches(settings["shape"], settings["seed"]), 0
+    device, done = settings.get("device", "cpu"), 0
+    dealt = random_batches(settings["shape"], settings["seed"])
+    batches = [(inputs.to(device), targets.to(device)) for inputs, targets in dealt]
     times = []
     for _ in range(2):
         began = time.perf_counter()
@@ -73,7 +76,8 @@ def warm_up(
         while done == first or time.perf_counter() < until:
             loss = step(*batches[done % BATCHES])
             done += 1
-        return {"tokens": (done - first) * batches[0][0].numel(), "steps": done - first, "loss": loss}
+        held = {"device_memory_bytes": torch.cuda.max_memory_allocated()} if device == "cuda" else {}
+        return {"tokens": (done - first) * batches[0][0].numel(), "steps": done - first, "loss": loss, **held}
 
     return facts, work
 

@@ -187,3 +187,56 @@ def generate(
             listen=listen,
         )
     print(as_json(result) if json_ else describe_decoding(result))
+
+
+@benchmark.command
+def cost(
+    *,
+    contestant: str = "groundup",
+    threads: int | None = None,
+    rounds: int = 3,
+    seconds: float = 1.0,
+    starts: int = 3,
+    seed: int = 0,
+    out: Path | None = None,
+    plot: Path | None = None,
+    json_: Json = False,
+) -> None:
+    """Seconds a training token takes, over model size, context and batch, beside the line of its operations; start-up.
+
+    Parameters
+    ----------
+    contestant
+        groundup: AdamW, compiled; groundup-eager is measured sooner; groundup-muon, groundup-muon-eager.
+    threads
+        Threads of each process (default: all cores).
+    rounds
+        Turns of each shape.
+    seconds
+        Length of a turn; whole steps, one at least.
+    starts
+        Fresh processes for each start-up time.
+    seed
+        Names the weights and the tokens.
+    out
+        A file for all that was measured, as JSON.
+    plot
+        A file for a picture of the lines (PNG).
+    """
+    from groundup import verbs
+    from groundup.reporting import describe_cost, terminal_listener
+
+    with terminal_listener() as listen:
+        result = verbs.benchmark(
+            "cost",
+            contestant=contestant,
+            threads=threads,
+            rounds=rounds,
+            seconds=seconds,
+            starts=starts,
+            seed=seed,
+            out=out,
+            plot=plot,
+            listen=listen,
+        )
+    print(as_json(result) if json_ else describe_cost(result))

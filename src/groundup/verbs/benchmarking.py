@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack, overload
 
-from groundup.benchmarking import Shape, compare_training, measure_decoding, measure_learning
+from groundup.benchmarking import Shape, compare_training, measure_cost, measure_decoding, measure_learning
 from groundup.errors import UserError
 from groundup.events import Listener
-from groundup.reporting import draw_decoding, draw_learning, draw_training_benchmark
+from groundup.reporting import draw_cost, draw_decoding, draw_learning, draw_training_benchmark
 from groundup.runs import write_atomic
 from groundup.verbs.request import PathLike
 
@@ -19,6 +19,7 @@ _KINDS: dict[str, tuple[Callable[..., dict[str, Any]], Callable[[Mapping[str, An
     "train": (compare_training, draw_training_benchmark),
     "learn": (measure_learning, draw_learning),
     "generate": (measure_decoding, draw_decoding),
+    "cost": (measure_cost, draw_cost),
 }
 
 
@@ -64,12 +65,26 @@ class GenerateOptions(_Files, total=False):
     seed: int
 
 
+class CostOptions(_Files, total=False):
+    """Options of `groundup.benchmarking.measure_cost`, and the files."""
+
+    lines: Mapping[str, Mapping[str, Shape]]
+    contestant: str
+    threads: int | None
+    rounds: int
+    seconds: float
+    starts: int
+    seed: int
+
+
 @overload
 def benchmark(kind: Literal["train"], **options: Unpack[TrainOptions]) -> dict[str, Any]: ...
 @overload
 def benchmark(kind: Literal["learn"], **options: Unpack[LearnOptions]) -> dict[str, Any]: ...
 @overload
 def benchmark(kind: Literal["generate"], **options: Unpack[GenerateOptions]) -> dict[str, Any]: ...
+@overload
+def benchmark(kind: Literal["cost"], **options: Unpack[CostOptions]) -> dict[str, Any]: ...
 def benchmark(
     kind: str, *, out: PathLike | None = None, plot: PathLike | None = None, **options: Any
 ) -> dict[str, Any]:
@@ -77,6 +92,7 @@ def benchmark(
 
     `train` is tokens per second of training steps (TrainOptions). `learn` is time to quality on a text (LearnOptions);
     what `out` holds already is not measured again. `generate` is tokens per second of one text (GenerateOptions).
+    `cost` is seconds per token against size, context and batch, and start-up times (CostOptions).
     `out` is a file for the result as JSON, `plot` one for a picture (PNG). Raises UserError for unknown kinds and
     options, for options that make no sense, and before measuring for files that cannot be written.
     """
