@@ -73,6 +73,7 @@ EVERYTHING = {
     "device.precision": "float32",
     "device.threads": 1,
     "device.compile": "off",
+    "device.deterministic": False,
     "parallel.timeout": 20.0,
 }
 

@@ -1,5 +1,6 @@
 """What several processes say to each other, and their shares of a batch (tests/faults/test_groups.py trains)."""
 
+import signal
 import socket
 import subprocess
 import sys
@@ -39,6 +40,7 @@ def join(environment) -> Iterator[Callable[..., Meeting]]:
         probe.bind(("127.0.0.1", 0))
         environment(MASTER_ADDR="127.0.0.1", MASTER_PORT=probe.getsockname()[1])
     met: list[Meeting] = []
+    handler = signal.getsignal(signal.SIGTERM)
 
     def joined(rank: int, size: int = 2, seconds: float = 10.0) -> Meeting:
         met.append(Meeting.join(rank, size, seconds=seconds))
@@ -47,6 +49,7 @@ def join(environment) -> Iterator[Callable[..., Meeting]]:
     yield joined
     for meeting in reversed(met):
         meeting._leave()
+    signal.signal(signal.SIGTERM, handler)  # those that leave with an error ignore it
 
 
 def test_without_torchrun_a_group_is_one_process_and_loads_nothing(environment):

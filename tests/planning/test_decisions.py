@@ -18,7 +18,9 @@ from groundup.runs import read_entries
 
 def decided(corpus_dir: Path, settings: dict[str, Any], heard: list[Event]) -> tuple[Any, Any]:
     config = load_config(None, {**settings, "training.steps": 3})
-    plan, deadline = decide(config, Corpus(corpus_dir), began=0.0, listen=heard.append, poll=lambda: None)
+    plan, deadline = decide(
+        config, Corpus(corpus_dir), began=time.monotonic(), baselines={}, listen=heard.append, poll=lambda: None
+    )
     assert deadline is None and plan.steps == 3
     return config, plan
 
@@ -34,8 +36,10 @@ def test_every_value_is_decided_and_has_its_reason(corpus_dir: Path, tiny: dict[
 def test_a_compiler_that_fails_costs_a_notice_and_not_the_run(
     corpus_dir: Path, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: Any, **__: Any) -> None:
-        raise RuntimeError("InvalidCxxCompiler: no compiler\nmore")
+    def broken(*_: Any, compiled: bool, **__: Any) -> Pace:
+        if compiled:
+            raise RuntimeError("InvalidCxxCompiler: no compiler\nmore")
+        return Pace(0.01, 1e-6, 0.01, 0.01)
 
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr("groundup.planning.decisions.calibrate", broken)
@@ -65,11 +69,16 @@ def test_evaluations_take_a_small_share_of_the_minutes(
     tiny: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("groundup.planning.decisions.calibrate", lambda *_, **__: Pace(0.01, score_seconds))
+    monkeypatch.setattr("groundup.planning.decisions.calibrate", lambda *_, **__: Pace(0.01, score_seconds, 0.01, 0.01))
     settings = {key: value for key, value in tiny.items() if not key.startswith("evaluation.")}
     config = load_config(None, {**settings, "training.minutes": 1.0})
     plan, deadline = decide(
-        config, Corpus(corpus_dir), began=time.monotonic(), listen=lambda event: None, poll=lambda: None
+        config,
+        Corpus(corpus_dir),
+        began=time.monotonic(),
+        baselines={},
+        listen=lambda event: None,
+        poll=lambda: None,
     )
     assert deadline is not None and config.evaluation.every
     assert plan.steps // config.evaluation.every == pytest.approx(evaluations, abs=1)

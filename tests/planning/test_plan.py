@@ -22,8 +22,11 @@ def corpus_of(tmp_path) -> Callable[[int], Corpus]:
         folder = tmp_path / f"corpus-{tokens}"
         folder.mkdir()
         (folder / "tokenizer.json").write_text(Tokenizer.of_bytes().to_json(), encoding="utf-8")
+        counts = dict.fromkeys(("train_tokens", "train_bytes"), tokens)
+        counts |= {"validation_tokens": 0, "validation_bytes": 0, "vocab_size": 257}
+        facts = {"version": 1, "fingerprint": "", "notes": [], "settings": {}, **counts}
         (folder / "manifest.json").write_text(
-            json.dumps({"version": 1, "shards": {"train-00000.ds": {"bytes": 2 * tokens}}})
+            json.dumps({**facts, "shards": {"train-00000.ds": {"bytes": 2 * tokens}}})
         )
         (folder / "train-00000.ds").touch()
         os.truncate(folder / "train-00000.ds", 2 * tokens)

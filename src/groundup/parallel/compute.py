@@ -103,7 +103,7 @@ def _use_deterministic(wanted: bool | None, device: torch.device, compiled: bool
     if deterministic and device.type == "cuda":  # read when cuBLAS starts; without it its sums may come in any order
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # else each new tensor is first filled with NaN, a pass over memory that shows faults no run has
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
     if not wanted:  # whoever asked for it must hear where torch has no such kernel
         warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
     if compiled:

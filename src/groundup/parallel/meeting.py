@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from groundup.config import Config
-from groundup.errors import EXIT_STOPPED, UserError
+from groundup.errors import UserError
 from groundup.parallel.heartbeat import BEAT_SECONDS, Heartbeat
 from groundup.runs import StopRequest
 
@@ -128,6 +128,8 @@ class Meeting:
             self.store.set(f"goodbye/{self.rank}", "")
         except RuntimeError:  # the store is gone, and main with it
             return
+        if code:
+            _end_by_itself()
         self._leave()
         raise SystemExit(code)
 
@@ -136,9 +138,8 @@ class Meeting:
         wait for that, however long main still has to write, and raise SystemExit unless the code is 0."""
         if self._left:
             return
-        if code == EXIT_STOPPED and threading.current_thread() is threading.main_thread():
-            # torchrun sends SIGTERM to all others as soon as one has ended; they end with the same code by themselves
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if code:
+            _end_by_itself()
         if self.rank == 0:
             self._leave()  # first, or the end of another would be taken for the reason
             self._say_goodbye(code)
@@ -176,6 +177,12 @@ class Meeting:
             if (name := self._lobby.get(key)) != self._welcomed.get(rank):
                 self._lobby.set(f"welcome/{name.decode()}", self._session)
                 self._welcomed[rank] = name
+
+
+def _end_by_itself() -> None:
+    """Ignore SIGTERM: torchrun sends it to all others as soon as one has failed, and would hide their exit codes."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _connect(host_as: int | None, seconds: float) -> "Store":

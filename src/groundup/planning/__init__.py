@@ -3,18 +3,18 @@
 `decide` settles a run before its first step; `make_plan` is the part of it that needs no clock.
 """
 
-from groundup.planning.calibrate import TRAINING_SHARE, Pace, calibrate, matrix_flops_per_second
-from groundup.planning.decisions import decide
+from groundup.planning.calibrate import Pace, calibrate, matrix_flops_per_second
+from groundup.planning.decisions import announce, decide
 from groundup.planning.plan import DEFAULT_MINUTES, Plan, make_plan, plan_length, shape_of
 from groundup.planning.sizes import SHAPES, Size
 
 __all__ = [
     "DEFAULT_MINUTES",
     "SHAPES",
-    "TRAINING_SHARE",
     "Pace",
     "Plan",
     "Size",
+    "announce",
     "calibrate",
     "decide",
     "make_plan",

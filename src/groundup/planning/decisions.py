@@ -1,45 +1,64 @@
 """Everything about a run that is decided before its first step, and the moment it has to be done."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from groundup.config import Config
-from groundup.corpus import SCORED_TOKENS, Corpus
+from groundup.corpus import Corpus
 from groundup.events import Listener, Notice, Phase
-from groundup.parallel import Compute, decide_compute
+from groundup.parallel import Compute, available_memory, decide_compute, peak_memory_bytes
+from groundup.parallel.accelerator import compile_flops, describe_device
 from groundup.planning.calibrate import TRAINING_SHARE, Pace, calibrate, matrix_flops_per_second
+from groundup.planning.expected import Expected, expected_loss
+from groundup.planning.memory import expected_memory
+from groundup.planning.minutes import beside_steps, expected_minutes
 from groundup.planning.plan import EVALUATIONS, Plan, make_plan, plan_length
 from groundup.training import build_batches, build_model, build_optimizers
 
-# compiling takes 12 to 23 s on two cores, and 5 to 10 from a warm cache, and trains 1.9 times as fast (measured)
-COMPILE_FLOPS = 1e13
-COMPILE_SECONDS = 90.0
+COMPILE_SECONDS = 90.0  # compiling takes 12 to 23 s on two cores, 5 to 10 from a warm cache (measured)
+GUESS = 2.0  # times faster or slower than the guess: steps reach 0.2 to 0.8 of the rate of matrix products
 CALIBRATION_SHARE = 0.02  # of the time left
-REPORT_SECONDS = 3.0  # pictures and page, measured 2 to 3
-EVALUATION_SECONDS = 0.1  # probes and a checkpoint, beside the scoring
+CALIBRATION_SECONDS = 5.0  # at most
+SLOW_FLOPS = 5e10  # a second, of a slow core: where the steps are given, only the calibration's length follows from it
 EVALUATION_SHARE = 0.1  # of the time for training
 
 
 def decide(
-    config: Config, corpus: Corpus, *, began: float, listen: Listener, poll: Callable[[], None]
+    config: Config,
+    corpus: Corpus,
+    *,
+    began: float,
+    baselines: Mapping[str, Mapping[str, float]],
+    listen: Listener,
+    poll: Callable[[], None],
 ) -> tuple[Plan, float | None]:
-    """The plan, with every value of `config` decided, and under `--minutes` the time.monotonic() of the last step.
+    """The plan, with every value of `config` decided and what is expected of the run, and under `--minutes` the
+    time.monotonic() of the last step.
 
-    `began` is the time.monotonic() from which the minutes count. Only then is a clock read; what it decides is part of
-    the plan, so that resuming repeats it.
+    `began` is the time.monotonic() from which the minutes count; `baselines` are the `reference_models` of the held-out
+    text. Only under `--minutes` does a clock decide anything; that is part of the plan, so that resuming repeats it.
     """
     minutes = config.training.minutes
     if not minutes:
         plan = make_plan(config, corpus)
         flops = float(plan.tokens) * plan.shape.flops_per_token()
-        compute = _compute(config, flops >= COMPILE_FLOPS, listen)
+        compute = _compute(config, flops >= compile_flops(config.device.device), listen)
         _pin(config, compute)
-        if compute.compiled:  # a first step, thrown away: a compiler that does not work must not end the run
+        seconds = min(CALIBRATION_SECONDS, CALIBRATION_SHARE * flops / SLOW_FLOPS)
+
+        def timed(compiled: bool) -> Pace:
+            return _measure(config, corpus, compute, plan, seconds, compute.threads, compiled, poll)
+
+        pace = None
+        if compute.compiled:  # steps that are thrown away: a compiler that does not work must not end the run
             listen(Phase("compiling"))
-            _compiled_or_none(
-                lambda: _measure(config, corpus, compute, plan, 0.0, compute.threads, True, poll), config, listen
-            )
-        return _told(plan_length(config, corpus, plan.steps, None, plan.notices), listen), None
+            pace = _compiled_or_none(lambda: timed(True), config, listen)
+        else:
+            listen(Phase("calibrating"))
+        pace = pace or timed(False)
+        plan = plan_length(config, corpus, plan.steps, None, plan.notices)
+        return _with_expected(plan, config, corpus, pace, began, baselines), None
     deadline = began + minutes * 60
     if time.monotonic() - began > minutes * 30:
         listen(
@@ -54,16 +73,27 @@ def decide(
     compute = _compute(config, deadline - time.monotonic() >= COMPILE_SECONDS, listen)
     _pin(config, compute)
     listen(Phase("calibrating"))
-    deadline, steps, evaluations = _calibrated(config, corpus, compute, plan, deadline, listen, poll)
-    return _told(plan_length(config, corpus, steps, minutes, plan.notices, evaluations), listen), deadline
+    pace = _fastest(config, corpus, compute, plan, deadline, listen, poll)
+    deadline, steps, evaluations = _length(config, corpus, plan, pace, deadline)
+    plan = plan_length(config, corpus, steps, minutes, plan.notices, evaluations)
+    return _with_expected(plan, config, corpus, pace, began, baselines), deadline
 
 
-def _told(plan: Plan, listen: Listener) -> Plan:
-    for notice in plan.notices:
-        listen(Notice(notice))
-    for warning in plan.warnings:
-        listen(Notice(warning, "warning"))
-    return plan
+def _with_expected(
+    plan: Plan,
+    config: Config,
+    corpus: Corpus,
+    pace: Pace,
+    began: float,
+    baselines: Mapping[str, Mapping[str, float]],
+) -> Plan:
+    elapsed, compiled = time.monotonic() - began, config.device.compile == "on"
+    expected = Expected(
+        expected_minutes(config, corpus, plan.shape, plan.steps, pace, elapsed=elapsed, compiled=compiled),
+        expected_memory(plan.memory_bytes, so_far=peak_memory_bytes()),
+        expected_loss(plan.shape, plan.tokens, corpus, baselines),
+    )
+    return replace(plan, expected=expected)
 
 
 def _compute(config: Config, long_enough: bool, listen: Listener) -> Compute:
@@ -76,15 +106,16 @@ def _compute(config: Config, long_enough: bool, listen: Listener) -> Compute:
 def _pin(config: Config, compute: Compute) -> None:
     """Put what was decided for this machine into the configuration, so that resuming repeats it."""
     facts = compute.describe()
-    config.decide("device.device", facts["device"], "what this machine has")
+    config.decide("device.device", facts["device"], describe_device(compute.device))
     config.decide("device.precision", facts["precision"], "what this machine computes fastest in")
     config.decide("device.threads", facts["threads"], "the cores this process may use")
+    config.decide("device.deterministic", facts["deterministic"], "the same bytes every time, where that costs little")
     config.decide(
         "device.compile", "on" if facts["compiled"] else "off", "whether the run is long enough to pay it back"
     )
 
 
-def _calibrated(
+def _fastest(
     config: Config,
     corpus: Corpus,
     compute: Compute,
@@ -92,12 +123,11 @@ def _calibrated(
     deadline: float,
     listen: Listener,
     poll: Callable[[], None],
-) -> tuple[float, int, int]:
-    """(deadline of the last step, steps until then, evaluations among them) from a few real steps, leaving time for
-    what follows training."""
+) -> Pace:
+    """The pace of a few real steps, on all threads or one and compiled where the run is."""
 
     def measure(threads: int, compiled: bool) -> Pace:
-        seconds = min(5.0, CALIBRATION_SHARE * max(deadline - time.monotonic(), 0.0))
+        seconds = min(CALIBRATION_SECONDS, CALIBRATION_SHARE * max(deadline - time.monotonic(), 0.0))
         return _measure(config, corpus, compute, plan, seconds, threads, compiled, poll)
 
     threads = compute.threads
@@ -110,15 +140,16 @@ def _calibrated(
             config.decide("device.threads", 1, f"measured faster than {compute.threads} on this machine now")
     if compute.compiled:
         pace = _compiled_or_none(lambda: measure(threads, True), config, listen) or pace
-    held_out = min(len(corpus.validation), SCORED_TOKENS)
-    scoring = pace.score_seconds * min(held_out, config.evaluation.tokens or held_out) + EVALUATION_SECONDS
-    samples = 0.01 * plan.shape.layers * config.samples.max_new_tokens / 4
-    # at the end: all of the validation split once more, in float32, the pictures and the report
-    reserve = 2 * pace.score_seconds * held_out + REPORT_SECONDS + samples
-    deadline -= min(reserve, 0.5 * max(deadline - time.monotonic(), 0.0))
+    return pace
+
+
+def _length(config: Config, corpus: Corpus, plan: Plan, pace: Pace, deadline: float) -> tuple[float, int, int]:
+    """(deadline of the last step, steps until then, evaluations among them), leaving time for what follows training."""
+    beside = beside_steps(config, corpus, plan.shape, pace)
+    deadline -= min(beside.ending, 0.5 * max(deadline - time.monotonic(), 0.0))
     left = max(deadline - time.monotonic(), 0.0)
-    evaluations = min(EVALUATIONS, max(2, int(EVALUATION_SHARE * left / scoring)))
-    left -= (evaluations + 1) * scoring + min(4 * samples, EVALUATION_SHARE * left)
+    evaluations = min(EVALUATIONS, max(2, int(EVALUATION_SHARE * left / beside.evaluation)))
+    left -= (evaluations + 1) * beside.evaluation + min(4 * beside.draw, EVALUATION_SHARE * left)
     return deadline, max(10, int(left / pace.step_seconds)), evaluations
 
 
@@ -132,7 +163,12 @@ def _measure(
     compiled: bool,
     poll: Callable[[], None],
 ) -> Pace:
-    """The pace of a model and an optimizer that are thrown away."""
+    """The pace of a model and an optimizer that are thrown away; a guess from matrix products where memory is short."""
+    if plan.memory_bytes > available_memory():
+        step = (
+            plan.tokens / plan.steps * plan.shape.flops_per_token() / matrix_flops_per_second(compute) / TRAINING_SHARE
+        )
+        return Pace(step, step * plan.steps / plan.tokens / 3, step / GUESS, step * GUESS)
     model = build_model(plan.shape, config, compute)
     optimizers, batches = build_optimizers(model, config, compute), build_batches(config, corpus)
     microbatch = config.training.microbatch or 1
@@ -151,3 +187,11 @@ def _compiled_or_none(measure: Callable[[], Pace], config: Config, listen: Liste
         config.device.compile = "off"
         config.origins["device.compile"] = "torch.compile failed on this machine"
         return None
+
+
+def announce(plan: Plan, listen: Listener) -> None:
+    """Tell what was shrunk, what will cost more than expected, and what is expected."""
+    for text in [*plan.notices, *([plan.expected.in_words()] if plan.expected else [])]:
+        listen(Notice(text))
+    for warning in plan.warnings:
+        listen(Notice(warning, "warning"))

@@ -8,19 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
-
 from groundup.config import Config
 from groundup.corpus import Corpus
 from groundup.errors import UserError
 from groundup.model import ModelShape
+from groundup.parallel.accelerator import microbatch_tokens
+from groundup.parallel import available_memory
 from groundup.planning import sizes
+from groundup.planning.expected import Expected
+from groundup.planning.memory import peak_bytes
 
 DEFAULT_MINUTES = 10.0
 MANY_EPOCHS = 100
 EVALUATIONS = 10
-BASE_MEMORY = 580_000_000  # Python, torch, its allocator, tokenizer and report libraries, measured
-MICROBATCH_TOKENS = 8_192  # on a CPU larger ones gain nothing (the matrix products are at their peak) and cost memory
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Plan:
     """What was shrunk to fit the corpus."""
     warnings: list[str]
     """What this length and size will cost more than expected."""
+    expected: Expected | None = None
+    """What was measured before the first step says of minutes, memory and loss; `decide` adds it."""
 
     def to_json(self) -> dict[str, Any]:
         """For run.json and `--json`."""
@@ -49,6 +51,7 @@ class Plan:
             "epochs": round(self.epochs, 3),
             "minutes": self.minutes,
             "memory_bytes": self.memory_bytes,
+            "expected": self.expected.to_json() if self.expected else None,
             "flops_per_token": self.shape.flops_per_token(),
             "decisions": self.decisions,
         }
@@ -97,8 +100,8 @@ def plan_length(
         warnings.append(
             f"the text will be read {epochs:,.0f} times, if nothing stops it: more documents would help more"
         )
-    memory = _memory(shape, config)
-    free = psutil.virtual_memory().available
+    memory = peak_bytes(shape, config, len(corpus.train))
+    free = available_memory()
     if memory > free:
         warnings.append(
             f"about {memory / 1e9:.1f} GB of memory will be needed and {free / 1e9:.1f} GB are free:"
@@ -206,12 +209,8 @@ def _batches(config: Config, size: sizes.Size, stream: int, shape: ModelShape, n
     tokens = config.decide("training.tokens_per_update", tokens, reason)
     batch = max(1, round(tokens / shape.context))
     config.training.tokens_per_update = batch * shape.context
-    fit = max(1, min(MICROBATCH_TOKENS, 134_217_728 // shape.vocab_size) // shape.context)
-    config.decide(
-        "training.microbatch",
-        min(batch, fit),
-        f"at most {MICROBATCH_TOKENS:,} tokens and 512 MB of logits at once",
-    )
+    most, reason = microbatch_tokens(config.device.device, shape)
+    config.decide("training.microbatch", min(batch, max(1, most // shape.context)), reason)
     return batch
 
 
@@ -276,17 +275,6 @@ def _cadence(config: Config, steps: int, evaluations: int) -> None:
     config.decide("checkpoint.every", every, "with each evaluation")
     trained = steps * (config.training.tokens_per_update or 1)
     config.decide("evaluation.tokens", max(16_384, trained // 64), "a 64th of the training tokens, and at least 16,384")
-
-
-def _memory(shape: ModelShape, config: Config) -> int:
-    """Bytes at the peak: weights, gradients, moments, and a microbatch's activations and logits."""
-    tokens = (config.training.microbatch or 1) * shape.context
-    moments = 1.2 if config.optimizer.name == "muon" else 2
-    weights = 4 * shape.parameters() * (2 + moments)
-    # kept for the backward pass, in values of 4 bytes: 18 of the width, 5 of the inner width, attention weights
-    activations = 4 * tokens * shape.layers * (18 * shape.width + 5 * shape.ffn_width + 2 * shape.heads * shape.context)
-    logits = 4 * 4 * tokens * shape.vocab_size
-    return int(BASE_MEMORY + weights + activations + logits)
 
 
 def _power_of_two(n: int) -> int:

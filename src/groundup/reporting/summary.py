@@ -12,7 +12,7 @@ from rich.text import Text
 
 from groundup.reporting.run_files import RunFiles, read_run
 from groundup.reporting.terminal_curve import terminal_curve
-from groundup.reporting.wording import clean, duration, finite, number, percent, shorten, size, whole
+from groundup.reporting.wording import between, clean, duration, finite, number, percent, shorten, size, whole
 
 ARTIFACTS = (
     ("report.html", "the whole story on one page"),
@@ -39,8 +39,12 @@ def summary(run_dir: Path, width: int | None = None) -> Group:
 
 
 def plan_rows(files: RunFiles) -> list[tuple[str, str, str]]:
-    """(quantity, planned, actual) where at least one of them is known."""
-    plan, actual = files.section("plan"), files.section("actual")
+    """(quantity, planned with its interval, actual) where at least one of them is known."""
+    plan, scores = files.section("plan"), files.section("final").get("validation")
+    actual = dict(files.section("actual"))
+    if isinstance(scores, dict):
+        actual["bits_per_byte"] = scores.get("bits_per_byte")
+    expected = plan["expected"] if isinstance(plan.get("expected"), dict) else {}
     rows = []
     for key, label, write in (
         ("steps", "steps", whole),
@@ -48,12 +52,16 @@ def plan_rows(files: RunFiles) -> list[tuple[str, str, str]]:
         ("epochs", "epochs", lambda v: number(v, 2)),
         ("minutes", "minutes", lambda v: number(v, 1)),
         ("memory_bytes", "memory", size),
+        ("bits_per_byte", "bits per byte", number),
         ("tokens_per_second", "tokens per second", whole),
         ("reading_seconds", "time reading", duration),
         ("training_seconds", "time training", duration),
     ):
-        if finite(plan.get(key)) or finite(actual.get(key)):
-            rows.append((label, write(plan.get(key)), write(actual.get(key))))
+        planned, interval = write(plan.get(key)), expected.get(key)
+        if isinstance(interval, dict) and finite(interval.get("expected")):
+            planned = between(interval, write)
+        if planned != "–" or finite(actual.get(key)):
+            rows.append((label, planned, write(actual.get(key))))
     return rows
 
 

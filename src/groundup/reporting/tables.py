@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from groundup.reporting.wording import clean, duration, number, percent, short, shorten, size, whole
+from groundup.reporting.wording import between, clean, duration, number, percent, short, shorten, size, whole
 
 
 def describe_plan(facts: Mapping[str, Any]) -> str:
@@ -22,10 +22,8 @@ def describe_plan(facts: Mapping[str, Any]) -> str:
         f"model        {whole(plan['parameters'])} parameters, {short(plan['flops_per_token'])} operations a token",
         f"training     about {whole(plan['steps'])} steps, {whole(plan['tokens'])} tokens,"
         f" {number(plan['epochs'], 2)} epochs",
-        f"cost         about {duration(corpus['estimated_minutes'] * 60)} and {size(plan['memory_bytes'])} of memory",
+        *_expected(plan["expected"]),
     ]
-    if "predicted" in corpus:
-        lines.append(f"loss         {_predicted(corpus['predicted'])}")
     table = Table("setting", "value", "reason", box=None, pad_edge=False, header_style="bold")
     for row in plan["decisions"]:
         table.add_row(row["key"], str(row["value"]), row["reason"])
@@ -33,11 +31,16 @@ def describe_plan(facts: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", render(table), *notes]).rstrip()
 
 
-def _predicted(predicted: Mapping[str, Any]) -> str:
-    if "none" in predicted:
-        return f"no prediction: {predicted['none']}"
-    low, middle, high = (number(predicted[key], 2) for key in ("low", "bits_per_byte", "high"))
-    return f"about {middle} bits per byte of the held-out text, nine times of ten from {low} to {high}"
+def _expected(expected: Mapping[str, Any]) -> list[str]:
+    minutes, loss = expected["minutes"], expected["bits_per_byte"]
+    seconds = {name: value * 60 for name, value in minutes.items()}
+    return [
+        f"time         {between(seconds, duration)}",
+        f"memory       {between(expected['memory_bytes'], size)}",
+        f"no prediction of the loss: {loss['none']}"
+        if "none" in loss
+        else f"loss         {between(loss, lambda value: number(value, 2))} bits per byte of the held-out text",
+    ]
 
 
 def describe_scores(scores: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """How figures, and texts that come from other people's documents, are written for a person to read."""
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -84,3 +85,9 @@ def shorten(text: Any, width: int) -> str:
     """`clean(text)` cut to `width` characters, with an ellipsis where something is missing."""
     line = clean(text)
     return line if len(line) <= width else line[: max(width - 1, 0)] + "…"
+
+
+def between(interval: Mapping[str, Any], write: Callable[[Any], str]) -> str:
+    """`1:53 (1:40 to 2:05)`: what is expected, and the interval, as run.json has them."""
+    expected, low, high = (write(interval.get(key)) for key in ("expected", "low", "high"))
+    return f"{expected} ({low} to {high})"

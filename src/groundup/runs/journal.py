@@ -94,4 +94,4 @@ def _row(line: bytes) -> dict[str, Any] | None:
 
 def _is_entry(row: Mapping[str, Any]) -> bool:
     numbers = [row.get("step"), row.get("train_loss"), *(row[key] for key in _ENTRY if row.get(key) is not None)]
-    return _NEEDED <= row.keys() and all(type(x) in (int, float) and x - x == 0 for x in numbers)
+    return row.keys() >= _NEEDED and all(type(x) in (int, float) and x - x == 0 for x in numbers)

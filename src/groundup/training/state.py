@@ -87,6 +87,6 @@ def _checked(kind: type[State] | type[Sums], raw: Any) -> dict[str, Any]:
             raise ValueError(f"{entry.name} is more than such a number can be")
         if entry.type in _COUNTS and (type(value) is not int or value < 0):
             raise ValueError(f"{entry.name} is {str(value)[:50]}, not a count")
-        if type(value) not in (int, float) or not math.isfinite(value):
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
             raise ValueError(f"{entry.name} is {str(value)[:50]}, not a number")
     return raw

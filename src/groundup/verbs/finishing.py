@@ -1,8 +1,9 @@
 """After the last step: score everything held out with the best checkpoint, judge the curve, draw, and report."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,20 +15,25 @@ from groundup.evaluation import Scores, Windows, score
 from groundup.events import Listener, Phase
 from groundup.insight import read_curve
 from groundup.model import load_model
-from groundup.parallel import decide_compute, peak_memory_bytes
+from groundup.parallel import Group, decide_compute, peak_memory_bytes
 from groundup.reporting import draw_loss_by_epoch, draw_training_curve, write_report
 from groundup.runs import Run, find_checkpoint, read_entries
 
 
-def finish(run: Run, corpus: Corpus, reason: str, *, listen: Listener, poll: Callable[[], None], began: float) -> None:
-    """Complete a run whose training ended for `reason`. Raises UserError when its numbers were not finite."""
+def finish(run: Run, corpus: Corpus, reason: str, group: Group, *, listen: Listener, began: float) -> None:
+    """Complete a run whose training ended for `reason`: all processes of `group` score, the main one does the rest.
+
+    Raises UserError when its numbers were not finite.
+    """
     listen(Phase("evaluating the best checkpoint"))
+    best = run.path / group.agree(find_checkpoint(run.path).name if group.is_main else None)
+    final = _score_all(run, corpus, best, group) if len(corpus.validation) else None
+    if not group.is_main:
+        return
     entries = read_entries(run.path)
-    best = find_checkpoint(run.path)
-    final = _score_all(run, corpus, poll) if len(corpus.validation) else None
     evaluated = [entry for entry in entries if entry["val_loss"] is not None]
     lowest = min(evaluated, key=lambda entry: entry["val_loss"], default=None)
-    seconds = run.info.get("seconds_before", 0.0) + time.monotonic() - began
+    before = run.info.get("seconds_before", 0.0)
     last = entries[-1]
     run.update(
         status="finished",
@@ -45,7 +51,7 @@ def finish(run: Run, corpus: Corpus, reason: str, *, listen: Listener, poll: Cal
             "steps": last["step"],
             "tokens": last["tokens"],
             "epochs": round(last["tokens"] / len(corpus.train), 3),
-            "minutes": round(seconds / 60, 3),
+            "minutes": round((before + time.monotonic() - began) / 60, 3),
             "memory_bytes": peak_memory_bytes(),
             "reading_seconds": run.info.get("reading_seconds"),
             "training_seconds": run.info.get("training_seconds"),
@@ -55,7 +61,9 @@ def finish(run: Run, corpus: Corpus, reason: str, *, listen: Listener, poll: Cal
     listen(Phase("reporting"))
     draw(run, entries)
     write_report(run.path)
-    run.update(reported=True)  # a run killed before this is finished by `resume`
+    spent = {"minutes": round((before + time.monotonic() - began) / 60, 3), "memory_bytes": peak_memory_bytes()}
+    # a run killed before this is finished by `resume`; the report has the time until it was written
+    run.update(reported=True, actual={**run.info["actual"], **spent})
     if reason == "not finite":
         raise not_finite(run)
 
@@ -77,11 +85,11 @@ def draw(run: Run, entries: list[Mapping[str, Any]] | list[dict[str, Any]]) -> N
     draw_loss_by_epoch(entries, run.path / "loss_by_epoch.png")
 
 
-def _score_all(run: Run, corpus: Corpus, poll: Callable[[], None]) -> Scores:
+def _score_all(run: Run, corpus: Corpus, checkpoint: Path, group: Group) -> Scores:
     config = run.config()
     config.device.precision = "float32"  # as `groundup evaluate` and other programs would score it
     compute = decide_compute(config)
-    model = load_model(find_checkpoint(run.path), compute.device)
+    model = load_model(checkpoint, compute.device)
     model.attention = compute.attention
     return score(
         model,
@@ -89,5 +97,6 @@ def _score_all(run: Run, corpus: Corpus, poll: Callable[[], None]) -> Scores:
         eos_id=corpus.tokenizer.eos_id,
         byte_lengths=torch.from_numpy(corpus.tokenizer.byte_lengths(model.shape.vocab_size)),
         compute=compute,
-        poll=poll,
+        poll=group.poll,
+        group=group,
     )

@@ -93,8 +93,8 @@ def train_model(
         f"{key} {before[key]}, now {now}" for key, now in compute.describe().items() if before.get(key, now) != now
     ]
     if changes:
-        text = f"not as when the run was last at work: {'; '.join(changes)}. It goes on, but results equal to those of a run"
-        listen(Notice(f"{text} that was not interrupted are not promised", "warning"))
+        text = f"not as when the run was last at work: {'; '.join(changes)}. It goes on, but results equal to those"
+        listen(Notice(f"{text} of a run that was not interrupted are not promised", "warning"))
     if group.is_main:
         if (processes := run.info.get("processes", group.size)) != group.size:
             listen(Notice(f"{processes} processes before, {group.size} now: results will not be byte-equal", "warning"))
