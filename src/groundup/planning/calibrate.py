@@ -29,9 +29,11 @@ class Pace:
 
 
 def matrix_flops_per_second(compute: Compute, seconds: float = 0.25) -> float:
-    """Floating-point operations per second of 512-wide matrix products on this device and precision."""
-    a = torch.randn(1024, 512, device=compute.device, dtype=compute.precision)
-    b = torch.randn(512, 512, device=compute.device, dtype=compute.precision)
+    """Floating-point operations per second of 512-wide matrix products on this device and precision; 4096-wide ones
+    on a GPU, which the others would not fill."""
+    rows, width = (4096, 4096) if compute.accelerated else (1024, 512)
+    a = torch.randn(rows, width, device=compute.device, dtype=compute.precision)
+    b = torch.randn(width, width, device=compute.device, dtype=compute.precision)
     for _ in range(3):
         torch.mm(a, b)
     c, count, began = a, 0, time.perf_counter()
@@ -40,7 +42,7 @@ def matrix_flops_per_second(compute: Compute, seconds: float = 0.25) -> float:
             c = torch.mm(a, b)
         c.sum().item()  # waits for devices that run ahead
         count += 10
-    return count * 2 * 1024 * 512 * 512 / (time.perf_counter() - began)
+    return count * 2 * rows * width * width / (time.perf_counter() - began)
 
 
 def calibrate(

@@ -8,6 +8,7 @@ from groundup.config import Config
 from groundup.corpus import Corpus
 from groundup.events import Listener, Notice, Phase
 from groundup.parallel import Compute, available_memory, decide_compute, peak_memory_bytes
+from groundup.parallel.accelerator import compile_flops, describe_device
 from groundup.planning.calibrate import TRAINING_SHARE, Pace, calibrate, matrix_flops_per_second
 from groundup.planning.expected import Expected, expected_loss
 from groundup.planning.memory import expected_memory
@@ -15,9 +16,7 @@ from groundup.planning.minutes import beside_steps, expected_minutes
 from groundup.planning.plan import EVALUATIONS, Plan, make_plan, plan_length
 from groundup.training import build_batches, build_model, build_optimizers
 
-# compiling takes 12 to 23 s on two cores, and 5 to 10 from a warm cache, and trains 1.9 times as fast (measured)
-COMPILE_FLOPS = 1e13
-COMPILE_SECONDS = 90.0
+COMPILE_SECONDS = 90.0  # compiling takes 12 to 23 s on two cores, 5 to 10 from a warm cache (measured)
 GUESS = 2.0  # times faster or slower than the guess: steps reach 0.2 to 0.8 of the rate of matrix products
 CALIBRATION_SHARE = 0.02  # of the time left
 CALIBRATION_SECONDS = 5.0  # at most
@@ -44,7 +43,7 @@ def decide(
     if not minutes:
         plan = make_plan(config, corpus)
         flops = float(plan.tokens) * plan.shape.flops_per_token()
-        compute = _compute(config, flops >= COMPILE_FLOPS, listen)
+        compute = _compute(config, flops >= compile_flops(config.device.device), listen)
         _pin(config, compute)
         seconds = min(CALIBRATION_SECONDS, CALIBRATION_SHARE * flops / SLOW_FLOPS)
 
@@ -107,9 +106,10 @@ def _compute(config: Config, long_enough: bool, listen: Listener) -> Compute:
 def _pin(config: Config, compute: Compute) -> None:
     """Put what was decided for this machine into the configuration, so that resuming repeats it."""
     facts = compute.describe()
-    config.decide("device.device", facts["device"], "what this machine has")
+    config.decide("device.device", facts["device"], describe_device(compute.device))
     config.decide("device.precision", facts["precision"], "what this machine computes fastest in")
     config.decide("device.threads", facts["threads"], "the cores this process may use")
+    config.decide("device.deterministic", facts["deterministic"], "the same bytes every time, where that costs little")
     config.decide(
         "device.compile", "on" if facts["compiled"] else "off", "whether the run is long enough to pay it back"
     )

@@ -12,6 +12,7 @@ from groundup.config import Config
 from groundup.corpus import Corpus
 from groundup.errors import UserError
 from groundup.model import ModelShape
+from groundup.parallel.accelerator import microbatch_tokens
 from groundup.parallel import available_memory
 from groundup.planning import sizes
 from groundup.planning.expected import Expected
@@ -20,7 +21,6 @@ from groundup.planning.memory import peak_bytes
 DEFAULT_MINUTES = 10.0
 MANY_EPOCHS = 100
 EVALUATIONS = 10
-MICROBATCH_TOKENS = 8_192  # on a CPU larger ones gain nothing (the matrix products are at their peak) and cost memory
 
 
 @dataclass(frozen=True)
@@ -209,12 +209,8 @@ def _batches(config: Config, size: sizes.Size, stream: int, shape: ModelShape, n
     tokens = config.decide("training.tokens_per_update", tokens, reason)
     batch = max(1, round(tokens / shape.context))
     config.training.tokens_per_update = batch * shape.context
-    fit = max(1, min(MICROBATCH_TOKENS, 134_217_728 // shape.vocab_size) // shape.context)
-    config.decide(
-        "training.microbatch",
-        min(batch, fit),
-        f"at most {MICROBATCH_TOKENS:,} tokens and 512 MB of logits at once",
-    )
+    most, reason = microbatch_tokens(config.device.device, shape)
+    config.decide("training.microbatch", min(batch, max(1, most // shape.context)), reason)
     return batch
 
 
