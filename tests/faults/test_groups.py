@@ -166,6 +166,7 @@ def whole(corpus: Path, torchrun: Callable[..., Torchrun], tmp_path_factory: pyt
     return run
 
 
+@pytest.mark.slow
 def test_row_02_kill_9_of_one_process_restarts_the_group_to_the_same_result(tmp_path, corpus, torchrun, whole):
     running = torchrun(2, *command(corpus, tmp_path / "run"), options=("--max-restarts=1",))
     running.wait_for(lambda: steps_of(tmp_path / "run") >= 50)
@@ -177,6 +178,7 @@ def test_row_02_kill_9_of_one_process_restarts_the_group_to_the_same_result(tmp_
     assert contents(tmp_path / "run") == contents(whole)
 
 
+@pytest.mark.slow
 def test_row_12_a_stop_of_one_process_saves_the_same_step_in_all(tmp_path, corpus, torchrun, whole):
     running = torchrun(2, *command(corpus, tmp_path / "run"))
     running.wait_for(lambda: steps_of(tmp_path / "run") >= 50)
@@ -201,6 +203,7 @@ def test_row_12_a_stop_of_torchrun_stops_all(tmp_path, corpus, torchrun):
     assert runs.Run.open(tmp_path / "run").info["status"] == "stopped"
 
 
+@pytest.mark.slow
 def test_row_14_a_process_that_is_suspended_is_named_with_stacks(tmp_path, corpus, torchrun):
     running = torchrun(2, *command(corpus, tmp_path / "run", steps=100_000, parallel__timeout=2))
     running.wait_for(lambda: steps_of(tmp_path / "run") >= 10)
@@ -255,6 +258,7 @@ def test_row_19_fewer_sequences_than_processes_are_refused(tmp_path, corpus):
     assert "--set training.tokens_per_update=32 or more" in done.stderr
 
 
+@pytest.mark.slow
 def test_row_46_a_port_that_is_taken_is_named_with_the_fix(tmp_path, corpus):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -264,6 +268,7 @@ def test_row_46_a_port_that_is_taken_is_named_with_the_fix(tmp_path, corpus):
     assert "set MASTER_PORT to a free port" in done.stderr
 
 
+@pytest.mark.slow
 def test_row_46_torchrun_names_a_port_that_is_taken(tmp_path, corpus, torchrun):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

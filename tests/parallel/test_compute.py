@@ -27,7 +27,7 @@ def decided(long_enough: bool = False, **settings) -> Compute:
 
 def test_the_same_settings_are_decided_the_same():
     assert decided() == decided()
-    assert set(decided().describe()) == {"device", "precision", "threads", "compiled", "attention"}
+    assert set(decided().describe()) == {"device", "precision", "threads", "compiled", "attention", "deterministic"}
 
 
 @pytest.mark.parametrize("name", ["cuda", "mps"])
