@@ -12,8 +12,8 @@ from groundup.config import Config
 from groundup.corpus import Corpus
 from groundup.errors import UserError
 from groundup.model import ModelShape
-from groundup.parallel.accelerator import microbatch_tokens
 from groundup.parallel import available_memory
+from groundup.parallel.accelerator import microbatch_tokens
 from groundup.planning import sizes
 from groundup.planning.expected import Expected
 from groundup.planning.memory import peak_bytes
