@@ -11,6 +11,7 @@ from groundup import verbs
 from groundup.config import load_config
 from groundup.corpus import Corpus
 from groundup.events import Event, Notice
+from groundup.model import Transformer
 from groundup.planning import decide
 from groundup.planning.calibrate import Pace
 from groundup.runs import read_entries
@@ -82,3 +83,29 @@ def test_evaluations_take_a_small_share_of_the_minutes(
     )
     assert deadline is not None and config.evaluation.every
     assert plan.steps // config.evaluation.every == pytest.approx(evaluations, abs=1)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
+@pytest.mark.parametrize(("step_seconds", "dropout"), [(1e-4, 0.2), (30.0, 0.0)])
+def test_the_step_that_is_compiled_is_the_one_that_is_trained(
+    step_seconds: float, dropout: float, corpus_dir: Path, tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed: dict[bool, float] = {}
+
+    def observed(model: Transformer, *_: Any, compiled: bool, **__: Any) -> Pace:
+        timed[compiled] = model.shape.dropout
+        step = step_seconds / 3 if compiled else step_seconds
+        return Pace(step, 1e-8, step, step)
+
+    monkeypatch.setattr("groundup.planning.decisions.calibrate", observed)
+    settings = {key: value for key, value in tiny.items() if key != "model.dropout"}
+    config = load_config(None, {**settings, "training.minutes": 2.0, "device.compile": "on"})
+    decide(
+        config,
+        Corpus(corpus_dir),
+        began=time.monotonic(),
+        baselines={},
+        listen=lambda event: None,
+        poll=lambda: None,
+    )
+    assert timed[True] == config.model.dropout == dropout

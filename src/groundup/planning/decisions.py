@@ -13,10 +13,10 @@ from groundup.planning.calibrate import TRAINING_SHARE, Pace, calibrate, matrix_
 from groundup.planning.expected import Expected, expected_loss
 from groundup.planning.memory import expected_memory
 from groundup.planning.minutes import beside_steps, expected_minutes
-from groundup.planning.plan import EVALUATIONS, Plan, make_plan, plan_length
+from groundup.planning.plan import EVALUATIONS, Plan, decide_dropout, make_plan, plan_length, shape_of
 from groundup.training import build_batches, build_model, build_optimizers
 
-COMPILE_SECONDS = 90.0  # compiling takes 12 to 23 s on two cores, 5 to 10 from a warm cache (measured)
+COMPILE_SECONDS = 60.0  # compiling takes 12 to 23 s on two cores, 5 to 10 from a warm cache; it pays from 35 to 45 s on
 GUESS = 2.0  # times faster or slower than the guess: steps reach 0.2 to 0.8 of the rate of matrix products
 CALIBRATION_SHARE = 0.02  # of the time left
 CALIBRATION_SECONDS = 5.0  # at most
@@ -139,6 +139,10 @@ def _fastest(
             pace, threads = alone, 1
             config.decide("device.threads", 1, f"measured faster than {compute.threads} on this machine now")
     if compute.compiled:
+        # dropout is compiled in, so it follows from this pace: compiling a second time would cost more than that errs
+        steps = max(deadline - time.monotonic(), 0.0) / pace.step_seconds
+        decide_dropout(config, steps * plan.tokens / plan.steps / len(corpus.train))
+        plan = replace(plan, shape=shape_of(config, corpus))
         pace = _compiled_or_none(lambda: measure(threads, True), config, listen) or pace
     return pace
 

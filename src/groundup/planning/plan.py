@@ -256,14 +256,20 @@ def _recipe(config: Config, steps: int, epochs: float) -> None:
         )
     config.decide("optimizer.weight_decay", 0.1, "usual; it acts as rate x decay")
     config.decide("schedule.warmup", min(20, max(1, steps // 10)), "20 steps, at most a tenth of the run")
-    dropout = 0.0 if epochs <= 10 else 0.1 if epochs <= 20 else 0.2
-    config.decide("model.dropout", dropout, f"{epochs:.1f} epochs: none up to 10, 0.1 up to 20, 0.2 beyond")
+    if config.model.dropout is None or config.device.compile != "on":  # else it is compiled in
+        decide_dropout(config, epochs)
     patience = 5 if config.training.minutes and epochs > 4 else 0
     config.decide(
         "training.patience",
         patience,
         "5 under a time budget with more than 4 epochs, else the run has the length asked for",
     )
+
+
+def decide_dropout(config: Config, epochs: float) -> None:
+    """Decide how much is dropped when the text is read so often."""
+    dropout = 0.0 if epochs <= 10 else 0.1 if epochs <= 20 else 0.2
+    config.decide("model.dropout", dropout, f"{epochs:.1f} epochs: none up to 10, 0.1 up to 20, 0.2 beyond")
 
 
 def _cadence(config: Config, steps: int, evaluations: int) -> None:
