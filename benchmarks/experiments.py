@@ -4,8 +4,8 @@
     python benchmarks/experiments.py run screen --corpus 1mb=BOOK.txt --corpus 10mb=FOLDER --limit-minutes 20
     python benchmarks/experiments.py table screen
 
-`time` measures what an update costs in each recipe, on a quiet machine (NAME.times.jsonl); the number of updates of a
-run follows from that, so that the runs themselves may share the machine with other work.
+`time` measures what an update costs in each recipe, all of a width in turns (NAME.times.jsonl); the number of updates
+of a run follows from that, so that the runs themselves may share the machine with other work.
 
 benchmarks/experiments/NAME.toml lists the runs; every finished one appends a line to NAME.jsonl, and what is there is
 not run again. A recipe is nothing but settings of groundup, so whatever wins can be given to `groundup train --set`.
@@ -20,18 +20,18 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import Any
 
+from groundup.benchmarking.contest import Entrant, contest
+from groundup.config import load_config
 from groundup.errors import UserError
 
 HERE = Path(__file__).resolve().parent / "experiments"
-CALIBRATION_SECONDS = 4.0
+ROUNDS, TURN_SECONDS = 7, 1.5
 SECONDS_BEYOND = 30.0  # a first guess of what a run takes beside its budget: start, calibration, compiling, scoring
 
 
@@ -106,11 +106,75 @@ def runs_of(listed: Mapping[str, Any], seeds: list[int] | None, only: list[str] 
 
 
 def time_updates(given: argparse.Namespace, corpora: dict[str, Path]) -> None:
-    """Measure an update of every recipe that costs something else than the others."""
+    """Measure an update of every recipe that costs something else than the others.
+
+    All of a width take turns, so that the machine's moods fall on all of them alike. What was measured stays, and what
+    is new is measured beside the width's baseline, by the ratio to it.
+    """
     listed = tomllib.loads((given.folder / f"{given.name}.toml").read_text(encoding="utf-8"))
-    for run in runs_of(listed, [0], given.only):
-        if run["corpus"] in corpora:
-            _update_seconds(run, listed, given, corpora)
+    file = given.folder / f"{given.name}.times.jsonl"
+    for width in listed["widths"]:
+        runs = [run for run in runs_of(listed, [0], None) if str(run["width"]) == width and run["corpus"] in corpora]
+        recipes = {json.dumps(_costly(run)): run for run in reversed(runs)}  # the first of those that cost the same
+        known = {json.dumps(row["recipe"]): row["seconds"] for row in rows_of(given.folder, f"{given.name}.times")}
+        base = next((key for key, run in recipes.items() if run["entry"].startswith("baseline")), None)
+        missing = [
+            key for key, run in recipes.items() if key not in known and run["entry"] in (given.only or [run["entry"]])
+        ]
+        if not base or not missing:
+            continue
+        found = _race({key: recipes[key] for key in {base: 0, **dict.fromkeys(missing)}}, listed, given, corpora)
+        unit = known.get(base) or median(found[base])
+        with file.open("a", encoding="utf-8") as lines:
+            for key in missing:
+                seconds = unit * median(own / of_base for own, of_base in zip(found[key], found[base], strict=True))
+                row = {"recipe": json.loads(key), "seconds": seconds, "rounds": found[key], "commit": _commit()}
+                lines.write(json.dumps(row) + "\n")
+                print(f"{recipes[key]['entry']}, {width} wide: {seconds * 1000:.2f} ms an update", flush=True)
+
+
+def _race(
+    runs: Mapping[str, dict[str, Any]], listed: Mapping[str, Any], given: argparse.Namespace, corpora: dict[str, Path]
+) -> dict[str, list[float]]:
+    """Seconds of an update in each round, of every recipe."""
+    entrants = []
+    for key, run in runs.items():
+        corpus, _ = prepare(run, corpora[run["corpus"]], given.work, listed["validation_bytes"])
+        entrants.append(Entrant(key, Path(__file__), {"settings": run["settings"], "path": str(corpus)}))
+    outcomes = contest(entrants, rounds=ROUNDS, seconds=TURN_SECONDS, threads=listed["threads"], name=given.name)
+    for outcome in outcomes:
+        if outcome.status != "measured":
+            sys.exit(f"failed: {runs[outcome.name]['entry']}: {outcome.reason}")
+    return {outcome.name: [turn["step_seconds"] for turn in outcome.rounds] for outcome in outcomes}
+
+
+def make(settings: dict[str, Any]) -> tuple[dict[str, Any], Callable[[float], dict[str, Any]]]:
+    """As a contestant of a contest: the training steps of a run."""
+    from groundup.corpus import Corpus
+    from groundup.parallel import decide_compute
+    from groundup.planning import calibrate, make_plan
+    from groundup.training import build_batches, build_model, build_optimizers
+
+    corpus = Corpus(Path(settings["path"]))
+    of_run = {key: value for key, value in settings["settings"].items() if not key.startswith("data.")}
+    config = load_config(None, {**of_run, "training.steps": 1_000_000})
+    plan, compute = make_plan(config, corpus), decide_compute(config)
+    model = build_model(plan.shape, config, compute)
+    optimizers, batches = build_optimizers(model, config, compute), build_batches(config, corpus)
+
+    def work(seconds: float) -> dict[str, Any]:
+        pace = calibrate(
+            model,
+            optimizers,
+            batches,
+            config.training.microbatch or 1,
+            compute,
+            seconds=seconds,
+            threads=config.device.threads or 1,
+        )
+        return {"step_seconds": pace.step_seconds}
+
+    return work(0), work
 
 
 def run_queue(given: argparse.Namespace, corpora: dict[str, Path]) -> None:
@@ -129,7 +193,7 @@ def run_queue(given: argparse.Namespace, corpora: dict[str, Path]) -> None:
             print("the time is up", flush=True)
             return
         began = time.monotonic()
-        seconds = _update_seconds(run, listed, given, corpora)
+        seconds = _update_seconds(run, given)
         # the other seeds of a run take as many steps as the first: the seed is then all that differs
         alike = [row["steps"] for row in done if _same(run, row, but_seed=True)]
         steps = alike[0] if alike else max(10, round(run["cpu_budget"] / seconds))
@@ -147,23 +211,21 @@ def run_queue(given: argparse.Namespace, corpora: dict[str, Path]) -> None:
         print(f"{_label(run)}: {bits}, {row['steps']} steps, {row['cpu_seconds']:.1f} CPU seconds", flush=True)
 
 
-def _update_seconds(
-    run: dict[str, Any], listed: Mapping[str, Any], given: argparse.Namespace, corpora: dict[str, Path]
-) -> float:
-    """CPU seconds of an update in this recipe: measured before, or now."""
-    # rates, decay and corpus cost nothing
+def _costly(run: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run that an update's cost depends on: rates, decay and corpus cost nothing."""
     costly = ("model.", "data.", "device.", "training.", "optimizer.name")
-    recipe = {key: value for key, value in run["settings"].items() if key.startswith(costly)}
+    return {key: value for key, value in run["settings"].items() if key.startswith(costly)}
+
+
+def _update_seconds(run: Mapping[str, Any], given: argparse.Namespace) -> float:
+    """Seconds of an update in this recipe, as they were measured."""
+    recipe = _costly(run)
     for row in rows_of(given.folder, f"{given.name}.times"):
         if row["recipe"] == recipe:
             return row["seconds"]
-    corpus, _ = prepare(run, corpora[run["corpus"]], given.work, listed["validation_bytes"])
-    seconds = _in_child({**run, "steps": None, "path": str(corpus)}, listed["threads"])["seconds"]
-    row = {"recipe": recipe, "seconds": seconds, "commit": _commit()}
-    with (given.folder / f"{given.name}.times.jsonl").open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(row) + "\n")
-    print(f"{run['entry']}, {run['width']} wide: {seconds * 1000:.2f} ms an update", flush=True)
-    return seconds
+    raise UserError(
+        f"has no time of {_label(run)}", where=f"{given.name}.times.jsonl", fix="measure it: `time`, quietly"
+    )
 
 
 def _in_child(request: dict[str, Any], threads: int) -> dict[str, Any]:
@@ -188,19 +250,15 @@ def prepare(run: dict[str, Any], source: Path, work: Path, validation_bytes: int
     return work / name, verbs.prepare([source], out=work / name, settings=settings).manifest["fingerprint"]
 
 
-class Enough(Exception):
-    """The clock has seen enough updates."""
-
-
 class Clock:
     """Listens to a training run and reads the clocks after every update.
 
     Compiling is before the first of them, and evaluating, which such a run does at its ends alone, is never between.
     """
 
-    def __init__(self, enough: float = math.inf) -> None:
+    def __init__(self) -> None:
         self.marks: list[tuple[float, float]] = []
-        self._enough, self._training = enough, False
+        self._training = False
 
     def __call__(self, event: Any) -> None:
         from groundup.events import Phase, Progress
@@ -209,13 +267,6 @@ class Clock:
             self._training = event.name == "training"
         elif isinstance(event, Progress) and self._training:
             self.marks.append((time.process_time(), time.perf_counter()))
-            if len(self.marks) > 7 and self.marks[-1][1] - self.marks[1][1] > self._enough:
-                raise Enough
-
-    def pace(self) -> float:
-        """The median CPU seconds of an update, the first ones aside."""
-        cpu = [mark[0] for mark in self.marks[1:]]
-        return median(after - before for before, after in pairwise(cpu))
 
     def seconds(self, steps: int) -> tuple[float, float]:
         """CPU and wall seconds of `steps` updates, from all that were seen but the first."""
@@ -227,31 +278,22 @@ class Clock:
 
 
 def train_once(request: dict[str, Any]) -> dict[str, Any]:
-    """Train and score all that is held out in float32; without `steps`, only time an update."""
+    """Train and score all that is held out in float32."""
     from groundup import verbs
     from groundup.parallel.machine import describe_machine
     from groundup.runs import Run
 
-    def train(folder: Path, steps: int, clock: Clock) -> None:
-        settings = {key: value for key, value in request["settings"].items() if not key.startswith("data.")}
-        settings |= {"training.seed": request["seed"], "training.log_every": max(1, steps // 20)}
-        settings |= {"evaluation.every": steps, "checkpoint.every": steps, "evaluation.tokens": 1_000}
-        settings |= {"samples.max_new_tokens": 1, "training.patience": 0}
-        verbs.train([request["path"]], out=folder, steps=steps, settings=settings, listen=clock)
-
-    with tempfile.TemporaryDirectory(prefix="groundup-experiment-") as name:
-        folder, steps, error = Path(name), request["steps"], ""
-        if steps is None:
-            clock = Clock(min(CALIBRATION_SECONDS, request["cpu_budget"] / 4))
-            with suppress(Enough):
-                train(folder, 1_000_000, clock)
-            return {"seconds": clock.pace()}
-        clock = Clock()
+    steps, clock, error = request["steps"], Clock(), ""
+    settings = {key: value for key, value in request["settings"].items() if not key.startswith("data.")}
+    settings |= {"training.seed": request["seed"], "training.log_every": max(1, steps // 20)}
+    settings |= {"evaluation.every": steps, "checkpoint.every": steps, "evaluation.tokens": 1_000}
+    settings |= {"samples.max_new_tokens": 1, "training.patience": 0}
+    with tempfile.TemporaryDirectory(prefix="groundup-experiment-") as folder:
         try:
-            train(folder / "run", steps, clock)
+            verbs.train([request["path"]], out=folder, steps=steps, settings=settings, listen=clock)
         except UserError as failed:  # a rate at which the loss is not finite is a result too
             error = str(failed)
-        info = Run.open(folder / "run").info
+        info = Run.open(Path(folder)).info
     cpu, wall = clock.seconds(steps)
     final = None if error else info["final"]["validation"]
     return {

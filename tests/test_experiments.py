@@ -58,6 +58,9 @@ def test_what_is_missing_runs_once_and_other_seeds_take_the_same_steps(
 ) -> None:
     (tmp_path / "trial.toml").write_text(LIST)
     command = ["run", "trial", "--folder", str(tmp_path), "--work", str(tmp_path / "work")]
+    with pytest.raises(SystemExit):
+        experiments.main([*command, "--corpus", f"small={documents}"])
+    assert "has no time of baseline, 32 wide, small, seed 0" in capsys.readouterr().err
     experiments.main(["time", *command[1:], "--corpus", f"small={documents}"])
     assert "baseline, 32 wide" in capsys.readouterr().out and not experiments.rows_of(tmp_path, "trial")
     experiments.main([*command, "--corpus", f"small={documents}"])

@@ -9,7 +9,7 @@ import torch
 from groundup.benchmarking.training_ours import make, model_shape
 from groundup.benchmarking.training_peers import random_batches
 from groundup.config import load_config
-from groundup.parallel import decide_compute
+from groundup.parallel import Group, decide_compute
 from groundup.training import build_model, build_optimizers, loop
 from groundup.training.state import State
 
@@ -45,11 +45,12 @@ def test_the_step_is_the_update_of_the_training_loop(name: str, chosen: dict[str
         config=config,
         model=model,
         optimizers=build_optimizers(model, config, compute),
-        batches=SimpleNamespace(at=lambda step: dealt[(0, 0, 0, 1)[step]]),
+        batches=SimpleNamespace(batch=4, at=lambda step, share: dealt[(0, 0, 0, 1)[step]], targets=lambda step: 4 * 16),
         byte_lengths=torch.ones(65, dtype=torch.int64),
         compute=compute,
         horizon=SimpleNamespace(entries=[(0, 4)]),
         poll=lambda: None,
+        group=Group(),
     )
     state, losses = State(), []
     for _ in range(4):
