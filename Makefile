@@ -8,7 +8,7 @@ BIN := .venv/bin
 STAMP := .venv/.groundup-installed
 RUN ?= demo-run
 
-.PHONY: env demo test slow torture lint format docs clean
+.PHONY: env demo test slow torture fuzz lint format docs clean
 
 env: $(STAMP)
 
@@ -32,6 +32,10 @@ slow: env
 torture: env
 	$(BIN)/python tests/faults/torture.py --kills 500
 
+# loads 10,000 mutated files of a run: an error of ours each time, or data
+fuzz: env
+	$(BIN)/python tests/faults/fuzz.py --mutations 10000
+
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -43,6 +47,7 @@ format: env
 
 docs: env
 	$(BIN)/python docs/make_reference.py
+	$(BIN)/python tests/faults/rows.py
 
 clean:
 	rm -rf .venv demo-run demo-run-documents dist build .pytest_cache .ruff_cache

@@ -221,15 +221,3 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, write_text: Callabl
     assert process.wait(60) == 0
     assert "Traceback" not in err
     assert "BrokenPipe" not in err
-
-
-def test_without_home_and_in_a_directory_that_cannot_be_written(
-    corpus_dir: Path, sets: list[str], tmp_path: Path, command: Callable[..., subprocess.CompletedProcess[str]]
-) -> None:
-    cwd = Path("/proc") if Path("/proc/self").exists() else tmp_path
-    with pytest.MonkeyPatch.context() as home:
-        home.delenv("HOME", raising=False)
-        done = command("train", corpus_dir, "--out", tmp_path / "run", "--steps", 1, *sets, "--json", cwd=cwd)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["status"] == "finished"
-    assert (tmp_path / "run" / "training_curve.png").is_file()

@@ -1,6 +1,7 @@
-"""What the tests of bad input share: preparation as a user runs it, the ledger by file, the texts that were kept."""
+"""What the tests of faults share: preparation, what it kept, processes to kill, and a run that was killed."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +15,12 @@ import pytest
 
 import groundup
 from groundup.corpus import Corpus
+from groundup.events import Event, Logged
+from groundup.runs import published
 
 sys.path.insert(0, str(Path(__file__).parent))  # makes its helpers importable: test folders are not packages
+
+from torture import SETTINGS, STEPS, results
 
 WEIGH = (
     "import resource, subprocess, sys; code = subprocess.call([sys.executable, '-m', 'groundup', *sys.argv[1:]]);"
@@ -148,3 +153,32 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     for running in begun:
         for process in running.alive():
             process.send_signal(signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def whole(corpus_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The results of the run that nothing disturbed and whose every save was waited for."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    settings = SETTINGS | {"checkpoint.asynchronous": False}
+    return results(groundup.train(corpus_dir, out=out, steps=STEPS, settings=settings).path)
+
+
+@pytest.fixture(scope="session")
+def killed(corpus_dir: Path, tmp_path_factory: pytest.TempPathFactory, in_child: Callable[..., int]) -> Path:
+    """A run killed at step 14, with checkpoints 0, 8 and 12. Not to be changed."""
+    out = tmp_path_factory.mktemp("killed") / "run"
+    settings = SETTINGS | {"checkpoint.asynchronous": False}
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Logged) and event.entry["step"] == 14:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_child(lambda: groundup.train(corpus_dir, out=out, steps=STEPS, settings=settings, listen=listen)) == -9
+    assert list(published(out)) == [0, 8, 12]
+    return out
+
+
+@pytest.fixture
+def run(killed: Path, tmp_path: Path) -> Path:
+    """A copy of `killed`, to be changed."""
+    return Path(shutil.copytree(killed, tmp_path / "run", symlinks=True))

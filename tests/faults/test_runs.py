@@ -1,4 +1,4 @@
-"""Rows 1, 10, 20 to 22 and 39: runs that are killed, made longer, continued otherwise, or short of memory."""
+"""Rows 10, 18, 20 to 22 and 39: runs that are repeated, made longer, continued otherwise, or short of memory."""
 
 import json
 import os
@@ -13,12 +13,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torture import SETTINGS, differences, results, torture
+from torture import FIGURES, SETTINGS, differences, results
 
 from groundup import verbs
 from groundup.corpus import IGNORE, Batches, Tokenizer
 from groundup.errors import UserError
-from groundup.events import Event, Logged
+from groundup.events import Event, Logged, Notice
 
 InChild = Callable[..., int]
 CONSTANT = {
@@ -55,14 +55,14 @@ def run(killed: Path, tmp_path: Path) -> Path:
     return out
 
 
-@pytest.mark.timeout(900)
-def test_row_01_killed_at_random_moments_and_before_file_operations_the_bytes_are_equal(
-    corpus_dir: Path, tmp_path: Path
-) -> None:
-    tally = torture(corpus_dir, tmp_path, kills=25, seed=1)
-    print(tally)
-    assert not tally.failures, str(tally)
-    assert tally.kills == tally.equal >= 25
+def test_row_10_a_finished_run_that_is_started_again_is_left_as_it_is(finished: Path) -> None:
+    def state() -> dict[str, tuple[int, int]]:
+        return {str(p): (p.stat().st_mtime_ns, p.stat().st_size) for p in finished.rglob("*") if "lock" not in p.name}
+
+    before, notices = state(), list[Event]()
+    verbs.resume(finished, listen=notices.append)
+    assert state() == before
+    assert any(isinstance(notice, Notice) and "finished" in notice.text for notice in notices)
 
 
 def test_row_10_a_finished_run_made_longer_equals_one_that_was_as_long_from_the_start(
@@ -77,6 +77,16 @@ def test_row_10_a_finished_run_made_longer_equals_one_that_was_as_long_from_the_
     assert differences(results(short), results(long)) == []
     with pytest.raises(UserError, match="at step 16 already"):
         verbs.resume(short, settings={"training.steps": 12})
+
+
+def test_row_18_the_same_seed_twice_gives_the_same_bytes_and_another_seed_others(
+    corpus_dir: Path, tmp_path: Path
+) -> None:
+    one = verbs.train(corpus_dir, out=tmp_path / "one", steps=9, settings=SETTINGS).path
+    other = verbs.train(corpus_dir, out=tmp_path / "other place", steps=9, settings=SETTINGS).path
+    assert differences(results(one), results(other)) == []
+    seeded = verbs.train(corpus_dir, out=tmp_path / "seeded", steps=9, settings={**SETTINGS, "training.seed": 1}).path
+    assert {*FIGURES, "step-00000009/model.safetensors"} <= {*differences(results(seeded), results(one))}
 
 
 def test_row_20_another_architecture_is_refused_with_the_difference(run: Path) -> None:

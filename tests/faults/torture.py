@@ -2,11 +2,14 @@
 compares all that it leaves in the end with the run that nothing disturbed.
 
     python tests/faults/torture.py --kills 500 --seed 1     # make torture
+    python tests/faults/torture.py --minutes 10 --out benchmarks/results/kills.json
 
 Each trial is a function of its seed, but for what the clock decides of the moments: `--kills 1 --seed S` repeats it.
 """
 
 import argparse
+import json
+import math
 import os
 import random
 import shutil
@@ -15,8 +18,10 @@ import sys
 import tempfile
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -144,6 +149,9 @@ class Tally:
 
     kills: int = 0
     equal: int = 0
+    by_kind: Counter[str] = field(default_factory=Counter)
+    """Kills by the kind of blow."""
+    trials: int = 0
     failures: dict[int, str] = field(default_factory=dict)
     """Seed of each trial that did not end equal, with what was wrong."""
 
@@ -153,9 +161,17 @@ class Tally:
 
 
 def torture(
-    corpus: Path, folder: Path, *, kills: int, seed: int, steps: int = STEPS, settings: Mapping[str, Any] = SETTINGS
+    corpus: Path,
+    folder: Path,
+    *,
+    kills: int,
+    seed: int,
+    deadline: float = math.inf,
+    steps: int = STEPS,
+    settings: Mapping[str, Any] = SETTINGS,
 ) -> Tally:
-    """Trials from `seed` on, until there were so many kills; each in `folder`, on a corpus that is prepared."""
+    """Trials from `seed` on, until there were so many kills or time.monotonic() is past `deadline`; each in `folder`,
+    on a corpus that is prepared."""
     # all that a run loads: else each process would load it again
     import groundup.verbs.training  # noqa: F401
     from groundup import verbs
@@ -177,22 +193,25 @@ def torture(
     seconds, operations, expected = time.monotonic() - began, int(counted.read_text()), results(whole)
 
     tally = Tally()
-    while tally.kills < kills:
+    while tally.kills < kills and time.monotonic() < deadline:
         draw, out, killed = random.Random(seed), folder / f"run {seed}", 0
         log.write_text("")
         code = -signal.SIGKILL
         for _ in range(min(draw.randint(1, 5), kills - tally.kills)):
             again = (out / "run.json").is_file() and draw.random() < 0.7
             work = (lambda out=out: verbs.resume(out)) if again else train(out)
-            code = live(work, Blow.draw(draw, seconds, operations), out, log)
+            blow = Blow.draw(draw, seconds, operations)
+            code = live(work, blow, out, log)
             if code != -signal.SIGKILL:
                 break
             killed += 1
+            tally.by_kind[blow.kind] += 1
         if code == -signal.SIGKILL:
             code = live(train(out), None, out, log)
         wrong = [f"exit code {code}: {log.read_text()[-2000:]}"] if code else differences(results(out), expected)
         wrong += [path.name for path in out.glob(".step-*")]
         tally.kills += killed
+        tally.trials += 1
         if wrong:
             tally.failures[seed] = ", ".join(wrong)
         else:
@@ -202,7 +221,8 @@ def torture(
     return tally
 
 
-def _write_documents(folder: Path) -> None:
+def write_documents(folder: Path) -> None:
+    """20 texts of made-up words, always the same."""
     draw = random.Random(0)
     words = ["".join(draw.choices("abcdefghiklmnoprstuw", k=draw.randint(2, 9))) for _ in range(400)]
     folder.mkdir()
@@ -211,20 +231,44 @@ def _write_documents(folder: Path) -> None:
         (folder / f"{number:02d}.txt").write_text(".\n".join(lines) + ".\n")
 
 
+def record(out: Path | None, **figures: Any) -> None:
+    """Write what was counted, with the day, the machine and the versions, to `out`, if there is one."""
+    from groundup.parallel import describe_machine
+
+    if out:
+        facts = {**figures, "time": datetime.now(UTC).isoformat(timespec="seconds"), "machine": describe_machine()}
+        out.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """The command line: exit code 1 where a result was not equal."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, help="end after the trial in which so many are over")
+    parser.add_argument("--out", type=Path, help="a JSON file for the counts")
     asked = parser.parse_args()
     from groundup import verbs
 
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="groundup-torture-") as scratch:
         folder = Path(scratch)
-        _write_documents(folder / "documents")
+        write_documents(folder / "documents")
         corpus = verbs.prepare([folder / "documents"], out=folder / "corpus").path
-        tally = torture(corpus, folder, kills=asked.kills, seed=asked.seed)
+        deadline = began + 60 * asked.minutes if asked.minutes else math.inf
+        tally = torture(corpus, folder, kills=asked.kills, seed=asked.seed, deadline=deadline)
     print(tally)
+    record(
+        asked.out,
+        benchmark="kills",
+        kills=tally.kills,
+        equal=tally.equal,
+        by_kind=tally.by_kind,
+        trials=tally.trials,
+        failures=tally.failures,
+        seed=asked.seed,
+        seconds=round(time.monotonic() - began, 1),
+    )
     sys.exit(bool(tally.failures))
 
 

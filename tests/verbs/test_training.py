@@ -14,8 +14,8 @@ import pytest
 
 from groundup import verbs
 from groundup.config import load_config
-from groundup.errors import Stopped, UserError
-from groundup.events import Event, Logged, Notice, Phase, Progress
+from groundup.errors import UserError
+from groundup.events import Event, Logged, Notice, Phase
 from groundup.runs import verify
 
 FIGURES = ("metrics.jsonl", "training_metrics.json", "probes.jsonl", "samples.jsonl")
@@ -171,17 +171,6 @@ def test_minutes_choose_a_length_that_training_then_follows_to_its_end(
     assert config.training.minutes == 0.1
 
 
-def test_the_same_settings_twice_give_the_same_bytes_and_another_seed_others(
-    corpus_dir: Path, tiny: dict[str, Any], tmp_path: Path
-) -> None:
-    settings = tiny | {"model.dropout": 0.1, "data.tokenizer": "bytes"}
-    one = verbs.train(corpus_dir, out=tmp_path / "one", steps=9, settings=settings).path
-    other = verbs.train(corpus_dir, out=tmp_path / "other place", steps=9, settings=settings).path
-    assert results(one) == results(other)
-    seeded = verbs.train(corpus_dir, out=tmp_path / "seeded", steps=9, settings=settings | {"training.seed": 1}).path
-    assert all(results(seeded)[name] != results(one)[name] for name in (*FIGURES, "step-00000009/model.safetensors"))
-
-
 def test_a_finished_run_is_left_as_it_is(finished: Path, documents: Path, tiny: dict[str, Any]) -> None:
     before, notices = contents(finished), []
     verbs.train(documents, out=finished, steps=20, settings=tiny, listen=notices.append)
@@ -236,59 +225,6 @@ def test_a_foreign_directory_is_refused_and_left_alone(documents: Path, tmp_path
     with pytest.raises(UserError, match=r"thesis\.txt"):
         verbs.train(documents, out=tmp_path, steps=1)
     assert contents(tmp_path) == {"thesis.txt": b"mine"}
-
-
-@pytest.mark.parametrize("out", ["file", "file/run", "x" * 300], ids=["a file", "below a file", "too long"])
-def test_a_directory_that_cannot_be_made_is_the_users_error(documents: Path, tmp_path: Path, out: str) -> None:
-    (tmp_path / "file").write_text("no directory")
-    with pytest.raises(UserError) as error:
-        verbs.train(documents, out=tmp_path / out, steps=1)
-    assert error.value.where == str(tmp_path / out)
-    assert contents(tmp_path) == {"file": b"no directory"}
-
-
-@pytest.mark.parametrize("out", ["with space", "ünïcode-日本", "new/and/deep", "'quoted' $HOME;"])
-def test_awkward_directories_work(documents: Path, tiny: dict[str, Any], tmp_path: Path, out: str) -> None:
-    run = verbs.train(documents / "text-00.txt", out=tmp_path / out, steps=1, settings=tiny)
-    assert run.info["status"] == "finished"
-    assert (tmp_path / out / "best" / "model.safetensors").is_file()
-
-
-def test_a_run_in_use_is_refused_and_its_process_named(
-    corpus_dir: Path, tiny: dict[str, Any], tmp_path: Path, in_child: Callable[..., int]
-) -> None:
-    """A second process meets the first one in the middle of its training; the first does not notice."""
-    refusals: list[tuple[int, str]] = []
-
-    def second() -> None:
-        try:
-            verbs.train(corpus_dir, out=tmp_path / "run", steps=5, settings=tiny)
-        except UserError as error:
-            (tmp_path / "refusal").write_text(str(error))
-            raise SystemExit(2) from None
-
-    def listen(event: Event) -> None:
-        if isinstance(event, Logged) and event.entry["step"] == 4:
-            refusals.append((in_child(second), (tmp_path / "refusal").read_text()))
-
-    run = verbs.train(corpus_dir, out=tmp_path / "run", steps=5, settings=tiny, listen=listen)
-    assert run.info["status"] == "finished"
-    code, message = refusals[0]
-    assert code == 2
-    assert f"process {os.getpid()}" in message
-
-
-def test_the_lock_of_a_killed_process_is_no_obstacle(
-    corpus_dir: Path, tiny: dict[str, Any], tmp_path: Path, in_child: Callable[..., int]
-) -> None:
-    def killed(event: Event) -> None:
-        if isinstance(event, Phase) and event.name == "training":
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    out = tmp_path / "run"
-    assert in_child(lambda: verbs.train(corpus_dir, out=out, steps=2, settings=tiny, listen=killed)) == -9
-    assert (out / ".lock").exists()
-    assert verbs.train(corpus_dir, out=out, steps=2, settings=tiny).info["status"] == "finished"
 
 
 @pytest.mark.parametrize("end", ["killed", "killed at once", "failed"])
@@ -470,27 +406,3 @@ def test_the_recorded_command_repeats_the_run(finished: Path, documents: Path) -
     assert words[words.index("--steps") + 1] == "20"
     assert "model.layers=2" in words
     assert not any(word.startswith("schedule.") for word in words)
-
-
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
-def test_a_signal_while_reading_stops_with_75_and_the_same_command_goes_on(
-    documents: Path, tiny: dict[str, Any], tmp_path: Path, in_child: Callable[..., int], name: str
-) -> None:
-    def interrupted(event: Event) -> None:
-        if isinstance(event, Progress) and event.done == 5:
-            os.kill(os.getpid(), getattr(signal, name))
-
-    def work() -> None:
-        try:
-            verbs.train(documents, out=tmp_path / "run", steps=2, settings=tiny, listen=interrupted)
-        except Stopped as stopped:
-            print(stopped)
-            raise SystemExit(75) from None
-
-    assert in_child(work, output=tmp_path / "said") == 75
-    said = (tmp_path / "said").read_text()
-    assert f"stopped by {name}" in said
-    assert "groundup resume" in said
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "stopped"
-    run = verbs.train(documents, out=tmp_path / "run", steps=2, settings=tiny)
-    assert run.info["status"] == "finished"

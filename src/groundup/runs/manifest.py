@@ -7,6 +7,7 @@ from pathlib import Path
 from groundup.errors import UserError
 from groundup.runs.files import read_json
 
+# whoever raises it raises RUN_VERSION, too: resume then refuses the run before it looks at a checkpoint
 MANIFEST_VERSION = 1
 
 
