@@ -10,7 +10,7 @@ from groundup.benchmarking.training_ours import make, model_shape
 from groundup.benchmarking.training_peers import random_batches
 from groundup.config import load_config
 from groundup.parallel import Group, decide_compute
-from groundup.training import build_model, build_optimizers, loop
+from groundup.training import build_model, build_optimizers, loop, loss_sums
 from groundup.training.state import State
 
 SIZES = {"layers": 2, "heads": 2, "width": 16, "context": 16, "batch": 4, "vocabulary": 65, "ffn_width": 48}
@@ -41,6 +41,7 @@ def test_the_step_is_the_update_of_the_training_loop(name: str, chosen: dict[str
     compute = decide_compute(config)
     model = build_model(model_shape(SIZES), config, compute)
     dealt = random_batches(SIZES, 3)
+    group = Group()
     job: Any = SimpleNamespace(
         config=config,
         model=model,
@@ -50,11 +51,12 @@ def test_the_step_is_the_update_of_the_training_loop(name: str, chosen: dict[str
         compute=compute,
         horizon=SimpleNamespace(entries=[(0, 4)]),
         poll=lambda: None,
-        group=Group(),
+        group=group,
     )
+    forward = group.data_parallel(model, loss_sums)
     state, losses = State(), []
     for _ in range(4):
-        loop._update(job, state, loop.loss_sums)
+        loop._update(job, state, forward)
         losses.append(state.window.scores().loss)
         state.window = type(state.window)()
     assert measured == pytest.approx([losses[0], losses[2], losses[3]], rel=1e-6)

@@ -1,5 +1,7 @@
 """The entry point: runs the command line and turns every end into its exit code."""
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from groundup.cores import process_of_run
     from groundup.errors import EXIT_OURS, EXIT_STOPPED, EXIT_USER, Lost, Stopped, UserError
 
+    atexit.register(gc.freeze)  # else the last collection walks through all of torch: half a second and more
     rank, _ = process_of_run()
     who = f"groundup: process {rank}" if rank else "groundup"
 
