@@ -1,5 +1,6 @@
-"""Rows 2, 12, 14, 19, 45 and 46: several processes train one run, started by torchrun, computing through gloo."""
+"""Rows 2, 12, 14, 19, 45 and 46: several processes train one run, computing through gloo."""
 
+import multiprocessing
 import os
 import re
 import shutil
@@ -8,38 +9,20 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
+from group_runs import SETTINGS, STEPS, command, contents, newest
+from launching import Launched, Launcher, all_end, free_port
 
 import groundup
 from groundup import runs
 
-if not shutil.which("torchrun", path=str(Path(sys.executable).parent)):
-    pytest.skip("torchrun is not installed beside this Python", allow_module_level=True)
+if "forkserver" not in multiprocessing.get_all_start_methods():
+    pytest.skip("this system does not fork", allow_module_level=True)
 
-STEPS = 160
 TOLERANCE = 1e-3  # relative, of losses and gradient norms; what differs is the order in which float32 sums are taken
-SETTINGS = {
-    "model.layers": 2,
-    "model.width": 16,
-    "model.context": 16,
-    "training.tokens_per_update": 8 * 16,
-    "training.microbatch": 2,
-    "training.log_every": 10,
-    "evaluation.every": 80,
-    "evaluation.tokens": 500,
-    "checkpoint.every": 20,
-    "samples.max_new_tokens": 4,
-    "device.precision": "float32",
-    "device.compile": "off",
-}
-# every figure and tensor that a run leaves and that no clock is in
-FIGURES = ("metrics.jsonl", "training_metrics.json", "probes.jsonl", "samples.jsonl")
-TENSORS = ("model.safetensors", "training/optimizer.safetensors", "training/state.json")
 
 
 @pytest.fixture(scope="module")
@@ -49,104 +32,11 @@ def corpus(documents: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-class Torchrun:
-    """torchrun at work, with the processes that it started."""
-
-    def __init__(self, log: Path, options: list[str], arguments: list[str], prefix: list[str], env: dict[str, str]):
-        self.log = log
-        with log.open("w") as file:
-            self.process = subprocess.Popen(
-                [*prefix, sys.executable, "-m", "torch.distributed.run", *options, "-m", "groundup", *arguments],
-                stdout=file,
-                stderr=file,
-                start_new_session=True,
-                env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"} | env,
-            )
-
-    def workers(self) -> list[psutil.Process]:
-        """The processes of the run by rank."""
-        found = {}
-        for child in psutil.Process(self.process.pid).children(recursive=True):
-            try:
-                environment = child.environ()
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
-            if "RANK" in environment and "groundup" in " ".join(child.cmdline()):
-                found.setdefault(int(environment["RANK"]), child)
-        return [found[rank] for rank in sorted(found)]
-
-    def wait_for(self, what: Callable[[], Any], seconds: float = 60) -> Any:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and self.process.poll() is None:
-            if found := what():
-                return found
-            time.sleep(0.005)
-        pytest.fail(f"it did not come to that: {self.log.read_text()}")
-
-    def end(self, seconds: float = 90) -> tuple[int, str]:
-        code = self.process.wait(seconds)
-        return code, self.log.read_text()
-
-    def codes(self) -> dict[int, int]:
-        """Exit codes by rank, as torchrun reports those that are not 0."""
-        text = self.log.read_text()
-        return {
-            int(rank): int(code)
-            for rank, code in re.findall(r"^\s+rank +: (\d+).*\n\s+exitcode +: (-?\d+)", text, re.M)
-        }
-
-
 @pytest.fixture(scope="module")
-def torchrun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Torchrun]]:
-    """Start `torchrun ... -m groundup ARGUMENTS` and go on beside it."""
-    folder, begun = tmp_path_factory.mktemp("torchrun"), list[Torchrun]()
-
-    def start(
-        processes: int, *arguments: object, options: tuple[str, ...] = (), prefix: tuple[str, ...] = (), **env: str
-    ) -> Torchrun:
-        where = [] if any("rdzv" in option or "master" in option for option in options) else ["--standalone"]
-        begun.append(
-            Torchrun(
-                folder / f"log-{len(begun)}",
-                [*where, f"--nproc-per-node={processes}", "--shutdown-timeout=5", *options],
-                [str(argument) for argument in arguments],
-                list(prefix),
-                env,
-            )
-        )
-        return begun[-1]
-
-    yield start
-    for running in begun:
-        if running.process.poll() is None:
-            for process in [*running.workers(), psutil.Process(running.process.pid)]:
-                process.kill()
-
-
-def said(output: str) -> str:
-    """What the processes wrote, before torchrun's own account of how they ended."""
-    return output.split("torch/distributed")[0]
-
-
-def sets(**changed: Any) -> list[str]:
-    settings = SETTINGS | {key.replace("__", "."): value for key, value in changed.items()}
-    return [f"--set={key}={value}" for key, value in settings.items()]
-
-
-def command(corpus: Path, out: Path, steps: int = STEPS, **changed: Any) -> list[object]:
-    return ["train", corpus, "--out", out, "--steps", steps, *sets(**changed)]
-
-
-def steps_of(run: Path) -> int:
-    """The step of the newest entry of the metrics."""
-    entries = runs.read_entries(run) if (run / "metrics.jsonl").is_file() else []
-    return entries[-1]["step"] if entries else -1
-
-
-def contents(run: Path) -> dict[str, bytes]:
-    step, newest = list(runs.published(run).items())[-1]
-    assert step == STEPS and runs.verify(newest) == []
-    return {name: (run / name).read_bytes() for name in FIGURES} | {n: (newest / n).read_bytes() for n in TENSORS}
+def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
+    launcher = Launcher(tmp_path_factory.mktemp("logs"))
+    yield launcher
+    launcher.close()
 
 
 @pytest.fixture(scope="module")
@@ -158,78 +48,91 @@ def alone(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(corpus: Path, torchrun: Callable[..., Torchrun], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(corpus: Path, launch: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two processes that nothing disturbed. Not to be changed."""
     run = tmp_path_factory.mktemp("whole") / "run"
-    code, output = torchrun(2, *command(corpus, run)).end()
-    assert code == 0, output
+    all_end(launch.group(2, *command(corpus, run)))
     return run
 
 
-@pytest.mark.slow
-def test_row_02_kill_9_of_one_process_restarts_the_group_to_the_same_result(tmp_path, corpus, torchrun, whole):
-    running = torchrun(2, *command(corpus, tmp_path / "run"), options=("--max-restarts=1",))
-    running.wait_for(lambda: steps_of(tmp_path / "run") >= 50)
+def blamed(output: str) -> str:
+    """Where a traceback goes through groundup's own code in what the processes said; empty where none does."""
+    found = re.search(r'File ".*/groundup/.*(?:\n.*){0,20}', output)
+    return found.group() if found else ""
+
+
+def test_row_02_kill_9_of_one_process_restarts_the_group_to_the_same_result(tmp_path, corpus, launch, whole):
+    run = tmp_path / "run"
+    running = launch.torchrun(2, *command(corpus, run), options=("--max-restarts=1",))
+    running.wait_for(lambda: newest(run) >= 20)
     running.workers()[1].kill()
     code, output = running.end()
     assert code == 0, output
     assert re.search(r"groundup: process 1 \(\d+ on \S+\) ended, or the network", output), output
     assert re.search(r"continuing from step [1-9]", output), output
-    assert contents(tmp_path / "run") == contents(whole)
+    assert not blamed(output), output
+    assert contents(run) == contents(whole)
 
 
-@pytest.mark.slow
-def test_row_12_a_stop_of_one_process_saves_the_same_step_in_all(tmp_path, corpus, torchrun, whole):
-    running = torchrun(2, *command(corpus, tmp_path / "run"))
-    running.wait_for(lambda: steps_of(tmp_path / "run") >= 50)
+def test_row_12_a_stop_of_one_process_saves_the_same_step_in_all(tmp_path, corpus, launch, whole):
+    run = tmp_path / "run"
+    running = launch.torchrun(2, *command(corpus, run))
+    running.wait_for(lambda: newest(run) >= 20)
     running.workers()[1].send_signal(signal.SIGTERM)
     code, output = running.end()
     assert code != 0 and running.codes() == {0: 75, 1: 75}, output
-    assert "groundup: stopped by SIGTERM" in output and "Traceback" not in said(output)
-    step = max(runs.published(tmp_path / "run"))
-    assert 50 <= step < STEPS
-    code, output = torchrun(2, "resume", tmp_path / "run").end()
-    assert code == 0 and f"continuing from step {step}" in output, output
-    assert contents(tmp_path / "run") == contents(whole)
+    assert "groundup: stopped by SIGTERM" in output and not blamed(output), output
+    step = newest(run)
+    assert 20 <= step < STEPS
+    output = all_end(launch.group(2, "resume", run))
+    assert f"continuing from step {step}" in output, output
+    assert contents(run) == contents(whole)
 
 
 @pytest.mark.slow
-def test_row_12_a_stop_of_torchrun_stops_all(tmp_path, corpus, torchrun):
-    running = torchrun(2, *command(corpus, tmp_path / "run", steps=100_000))
-    running.wait_for(lambda: steps_of(tmp_path / "run") >= 10)
-    running.process.send_signal(signal.SIGINT)  # what Ctrl-C is: torchrun hands it on
+def test_row_12_a_stop_of_torchrun_stops_all(tmp_path, corpus, launch):
+    run = tmp_path / "run"
+    running = launch.torchrun(2, *command(corpus, run, steps=100_000))
+    running.wait_for(lambda: newest(run) >= 10)
+    running.send(signal.SIGINT)  # what Ctrl-C is: torchrun hands it on
     _, output = running.end()
     assert "groundup: stopped by SIGINT" in output, output
-    assert runs.Run.open(tmp_path / "run").info["status"] == "stopped"
+    assert runs.Run.open(run).info["status"] == "stopped"
 
 
-@pytest.mark.slow
-def test_row_14_a_process_that_is_suspended_is_named_with_stacks(tmp_path, corpus, torchrun):
-    running = torchrun(2, *command(corpus, tmp_path / "run", steps=100_000, parallel__timeout=2))
-    running.wait_for(lambda: steps_of(tmp_path / "run") >= 10)
-    suspended = running.workers()[1]
-    suspended.suspend()
-    began = time.monotonic()
-    running.wait_for(lambda: "did not answer" in running.log.read_text(), seconds=20)
-    assert time.monotonic() - began >= 1.5
-    code, output = running.end()
-    assert code != 0 and running.codes()[0] == 1, output
-    assert re.search(rf"process 0: process 1 \({suspended.pid} on .*\) did not answer for 2 seconds", output), output
-    assert "Thread 0x" in output and "in fit" in output, output
+def test_row_14_a_process_that_is_suspended_is_named_with_stacks(tmp_path, corpus, launch):
+    run = tmp_path / "run"
+    main, other = launch.group(2, *command(corpus, run, steps=100_000, parallel__timeout=2))
+    main.wait_for(lambda: newest(run) >= 10)
+    for process in (main, other):  # all together, as a laptop sleeps: nobody is missed
+        process.send(signal.SIGSTOP)
+    time.sleep(3)
+    for process in (main, other):
+        process.send(signal.SIGCONT)
+    step = newest(run)
+    main.wait_for(lambda: newest(run) > step)
+    other.send(signal.SIGSTOP)
+    code, output = main.end()
+    assert code == 1, output
+    assert re.search(rf"process 0: process 1 \({other.pid} on .*\) did not answer for 2 seconds", output), output
+    assert "Thread 0x" in output and re.search(r"in _?fit\b", output), output
+
+
+def test_a_run_goes_on_with_another_number_of_processes_and_says_so(tmp_path, whole):
+    run = shutil.copytree(whole, tmp_path / "run", symlinks=True)
+    heard = list[str]()
+    groundup.resume(run, settings={"training.steps": STEPS + 10}, listen=lambda event: heard.append(str(event)))
+    assert newest(run) == STEPS + 10
+    assert any("2 processes before, 1 now: results will not be byte-equal" in event for event in heard)
 
 
 @pytest.mark.parametrize(("processes", "microbatch"), [(1, 3), (2, 2), (4, 1)])
 def test_row_19_any_number_of_processes_and_microbatches_learns_the_same(
-    tmp_path, corpus, torchrun, alone, whole, processes, microbatch
+    tmp_path, corpus, launch, alone, whole, processes, microbatch
 ):
-    out = tmp_path / "run"
-    if processes == 1:
-        groundup.train(corpus, out=out, steps=STEPS, settings=SETTINGS | {"training.microbatch": microbatch})
-    elif processes == 2:
-        out = whole
-    else:
-        code, output = torchrun(processes, *command(corpus, out, training__microbatch=microbatch)).end()
-        assert code == 0, output
+    out = whole if processes == 2 else tmp_path / "run"
+    if processes != 2:
+        all_end(launch.group(processes, *command(corpus, out, training__microbatch=microbatch)))
     entries, expected = runs.read_entries(out), runs.read_entries(alone)
     assert [entry["tokens"] for entry in entries] == [entry["tokens"] for entry in expected]
     for name in ("train_loss", "val_loss", "grad_norm"):
@@ -238,56 +141,71 @@ def test_row_19_any_number_of_processes_and_microbatches_learns_the_same(
     assert runs.Run.open(out).info["processes"] == processes
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def test_row_19_fewer_sequences_than_processes_are_refused(tmp_path, corpus, launch):
+    words = command(corpus, tmp_path / "run", training__tokens_per_update=16)
+    code, output = launch.process(0, 2, free_port(), *words).end()
+    assert code == 2 and "Traceback" not in output, output
+    assert "an update learns from 1 sequences, and there are 2 processes" in output
+    assert "--set training.tokens_per_update=32 or more" in output
 
 
-def main_process(port: int, arguments: list[object]) -> subprocess.CompletedProcess[str]:
-    """Process 0 of 2, started by no torchrun, until it gives up."""
-    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": "0", "WORLD_SIZE": "2"}
-    words = [sys.executable, "-m", "groundup", *map(str, arguments)]
-    return subprocess.run(words, env=os.environ | where, capture_output=True, text=True, timeout=100)
-
-
-def test_row_19_fewer_sequences_than_processes_are_refused(tmp_path, corpus):
-    done = main_process(free_port(), command(corpus, tmp_path / "run", training__tokens_per_update=16))
-    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
-    assert "an update learns from 1 sequences, and there are 2 processes" in done.stderr
-    assert "--set training.tokens_per_update=32 or more" in done.stderr
-
-
-@pytest.mark.slow
-def test_row_46_a_port_that_is_taken_is_named_with_the_fix(tmp_path, corpus):
+def test_row_46_a_port_that_is_taken_is_named_with_the_fix(tmp_path, corpus, launch):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = main_process(port, command(corpus, tmp_path / "run"))
-    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
-    assert f"groundup: 127.0.0.1:{port}: another program listens there" in done.stderr
-    assert "set MASTER_PORT to a free port" in done.stderr
+        code, output = launch.process(0, 2, port, *command(corpus, tmp_path / "run")).end()
+    assert code == 2 and "Traceback" not in output, output
+    assert f"groundup: 127.0.0.1:{port}: another program listens there" in output
+    assert "set MASTER_PORT to a free port" in output
 
 
-@pytest.mark.slow
-def test_row_46_torchrun_names_a_port_that_is_taken(tmp_path, corpus, torchrun):
+def test_row_46_torchrun_names_a_port_that_is_taken(tmp_path, corpus, launch):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         options = ("--master-addr=127.0.0.1", f"--master-port={port}")
-        code, output = torchrun(2, *command(corpus, tmp_path / "run"), options=options).end()
+        code, output = launch.torchrun(2, *command(corpus, tmp_path / "run"), options=options).end()
     assert code != 0 and "EADDRINUSE" in output and str(port) in output
     assert not (tmp_path / "run").exists()
 
 
+def test_row_46_a_process_that_comes_late_is_waited_for(tmp_path, corpus, launch, whole):
+    run, port = tmp_path / "run", free_port()
+    words, late = command(corpus, run, parallel__timeout=2), time.monotonic() + 5
+    main = launch.process(0, 2, port, *words)
+    main.wait_for(lambda: time.monotonic() > late)
+    all_end([main, launch.process(1, 2, port, *words)])
+    assert contents(run) == contents(whole)
+
+
+def pair(launch: Launcher, corpus: Path, run: Path, **changed: object) -> list[Launched]:
+    """Both processes of a group, at the end of 20 steps."""
+    group = launch.group(2, *command(corpus, run, steps=20, **changed))
+    all_end(group)
+    return group
+
+
 @pytest.mark.slow
-def test_row_46_a_node_that_comes_late_is_waited_for(tmp_path, corpus, torchrun, whole):
-    where = ("--nnodes=2", "--master-addr=127.0.0.1", f"--master-port={free_port()}")
-    late = time.monotonic() + 5
-    first = torchrun(1, *command(corpus, tmp_path / "run"), options=(*where, "--node-rank=0"))
-    first.wait_for(lambda: time.monotonic() > late)
-    second = torchrun(1, *command(corpus, tmp_path / "run"), options=(*where, "--node-rank=1"))
-    assert second.end()[0] == 0, second.end()[1]
-    assert first.end()[0] == 0, first.end()[1]
-    assert contents(tmp_path / "run") == contents(whole)
+def test_dropout_is_drawn_again_the_same_by_the_same_number_of_processes(tmp_path, corpus, launch):
+    for name in "ab":
+        pair(launch, corpus, tmp_path / name, model__dropout=0.2)
+    assert contents(tmp_path / "a", 20) == contents(tmp_path / "b", 20)
+
+
+@pytest.mark.slow
+def test_a_compiled_step_learns_the_same_in_two_processes(tmp_path, corpus, launch):
+    pair(launch, corpus, tmp_path / "run", device__compile="on")
+    pair(launch, corpus, tmp_path / "eager")
+    assert runs.Run.open(tmp_path / "run").info["compute"]["compiled"]
+    figures = [[entry["train_loss"] for entry in runs.read_entries(tmp_path / name)] for name in ("run", "eager")]
+    assert figures[0] == pytest.approx(figures[1], rel=TOLERANCE)
+
+
+@pytest.mark.slow
+def test_minutes_end_in_time_at_the_same_step_in_all(tmp_path, corpus, launch):
+    run = tmp_path / "run"
+    words = [word for word in command(corpus, run) if word != "--steps" and word != STEPS]
+    all_end(launch.group(2, *words, "--minutes", "0.25"))
+    facts = groundup.runs.Run.open(run).info
+    assert facts["stop_reason"] == "complete" and facts["horizon"][-1][1] == newest(run)
 
 
 @pytest.fixture
@@ -295,32 +213,18 @@ def two_hosts() -> Iterator[list[tuple[str, str]]]:
     """(network namespace, network interface) of two hosts on one cable: 10.231.7.1 and 10.231.7.2."""
     if sys.platform != "linux" or not shutil.which("ip") or os.geteuid() != 0:
         pytest.skip("network namespaces need Linux, iproute2 and root")
-    name = f"gu{os.getpid()}"
-    hosts = [(f"{name}a", f"{name}a"), (f"{name}b", f"{name}b")]
+    one, two = (f"gu{os.getpid()}{side}" for side in "ab")
     try:
-        for space, _ in hosts:
+        for space in (one, two):
             ip("netns", "add", space)
-        ip(
-            "link",
-            "add",
-            hosts[0][1],
-            "netns",
-            hosts[0][0],
-            "type",
-            "veth",
-            "peer",
-            "name",
-            hosts[1][1],
-            "netns",
-            hosts[1][0],
-        )
-        for number, (space, link) in enumerate(hosts, 1):
-            ip("-n", space, "addr", "add", f"10.231.7.{number}/24", "dev", link)
-            ip("-n", space, "link", "set", link, "up")
+        ip(*f"link add {one} netns {one} type veth peer name {two} netns {two}".split())
+        for number, space in enumerate((one, two), 1):
+            ip("-n", space, "addr", "add", f"10.231.7.{number}/24", "dev", space)
+            ip("-n", space, "link", "set", space, "up")
             ip("-n", space, "link", "set", "lo", "up")
-        yield hosts
+        yield [(one, one), (two, two)]
     finally:
-        for space, _ in hosts:
+        for space in (one, two):
             subprocess.run(["ip", "netns", "del", space], capture_output=True)
 
 
@@ -330,15 +234,14 @@ def ip(*words: str) -> None:
         pytest.skip(f"`ip {' '.join(words)}` failed here: {done.stderr.strip()}")
 
 
-def on_hosts(
-    hosts: list[tuple[str, str]], torchrun: Callable[..., Torchrun], arguments: list[object]
-) -> list[Torchrun]:
+def on_hosts(hosts: list[tuple[str, str]], launch: Launcher, words: list[object]) -> list[Launched]:
     """The same command on both hosts."""
+    where = ("--nnodes=2", "--master-addr=10.231.7.1", "--master-port=29400")
     return [
-        torchrun(
+        launch.torchrun(
             1,
-            *arguments,
-            options=("--nnodes=2", "--master-addr=10.231.7.1", "--master-port=29400", f"--node-rank={rank}"),
+            *words,
+            options=(*where, f"--node-rank={rank}"),
             prefix=("ip", "netns", "exec", space),
             GLOO_SOCKET_IFNAME=link,
         )
@@ -348,34 +251,30 @@ def on_hosts(
 
 @pytest.mark.slow
 def test_row_45_a_partition_ends_both_sides_and_the_run_continues_to_the_same_result(
-    tmp_path, corpus, torchrun, whole, two_hosts
+    tmp_path, corpus, launch, whole, two_hosts
 ):
-    arguments = command(corpus, tmp_path / "run", parallel__timeout=4)
-    both = on_hosts(two_hosts, torchrun, arguments)
-    both[0].wait_for(lambda: steps_of(tmp_path / "run") >= 50)
-    space, link = two_hosts[1]
+    run, (space, link) = tmp_path / "run", two_hosts[1]
+    words = command(corpus, run, parallel__timeout=4)
+    both = on_hosts(two_hosts, launch, words)
+    both[0].wait_for(lambda: newest(run) >= 20)
     ip("-n", space, "link", "set", link, "down")
     for rank, running in enumerate(both):
-        running.wait_for(lambda: "did not answer for 4 seconds" in running.log.read_text(), seconds=30)  # noqa: B023
         code, output = running.end()
-        assert code != 0 and re.search(rf"process {rank}: process {1 - rank} \(.*\) did not answer", output), output
+        assert code != 0 and running.codes() == {rank: 1}, output
+        assert re.search(rf"process {rank}: process {1 - rank} \(.*\) did not answer for 4 seconds", output), output
+        assert "network from here to 10.231.7.1:29400" in output, output
     ip("-n", space, "link", "set", link, "up")
-    both = on_hosts(two_hosts, torchrun, arguments)
-    for running in both:
-        code, output = running.end()
-        assert code == 0, output
-    assert re.search(r"continuing from step [1-9]", both[0].log.read_text())
-    assert contents(tmp_path / "run") == contents(whole)
+    both = on_hosts(two_hosts, launch, words)
+    assert re.search(r"continuing from step [1-9]", all_end(both))
+    assert contents(run) == contents(whole)
 
 
 @pytest.mark.slow
-def test_row_45_loss_and_delay_change_nothing(tmp_path, corpus, torchrun, whole, two_hosts):
+def test_row_45_loss_and_delay_change_nothing(tmp_path, corpus, launch, whole, two_hosts):
     for space, link in two_hosts:
         words = ["ip", "netns", "exec", space, "tc", "qdisc", "add", "dev", link, "root", "netem"]
         done = subprocess.run([*words, "delay", "5ms", "2ms", "loss", "2%"], capture_output=True, text=True)
         if done.returncode:
             pytest.skip(f"netem is not to be had here: {done.stderr.strip()}")
-    for running in on_hosts(two_hosts, torchrun, command(corpus, tmp_path / "run")):
-        code, output = running.end(240)
-        assert code == 0, output
+    all_end(on_hosts(two_hosts, launch, command(corpus, tmp_path / "run")))
     assert contents(tmp_path / "run") == contents(whole)

@@ -1,5 +1,6 @@
 """What several processes say to each other, and their shares of a batch (tests/faults/test_groups.py trains)."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -11,10 +12,12 @@ import pytest
 
 from groundup.cores import process_of_run
 from groundup.corpus import Batches
-from groundup.errors import Stopped, UserError
+from groundup.errors import EXIT_OURS, Stopped, UserError
 from groundup.parallel import Group, group_of_processes
+from groundup.parallel.heartbeat import BEAT_SECONDS
 from groundup.parallel.meeting import Meeting
 from groundup.runs import StopRequest
+from groundup.training import Horizon
 
 NAMES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK", "TORCHELASTIC_USE_AGENT_STORE")
 
@@ -175,3 +178,47 @@ def test_more_processes_than_gpus_are_refused(join, monkeypatch):
     assert meeting.gpu(2) == 1
     with pytest.raises(UserError, match="no GPU of its own: this machine has 1"):
         meeting.gpu(1)
+
+
+def test_who_is_gone_is_named_and_who_lives_is_not(join):
+    main, second, third = (join(rank, size=3) for rank in range(3))
+    third._heartbeat._leaving = True  # else main's end would end this process
+    time.sleep(2 * BEAT_SECONDS)  # until each knows the others' names
+    second._leave()
+    assert main.give_up(3 * BEAT_SECONDS) == [f"process 1 ({os.getpid()} on {socket.gethostname()})"]
+    with pytest.raises(SystemExit) as left:  # main has said it for all
+        third.give_up(3 * BEAT_SECONDS)
+    assert left.value.code == EXIT_OURS
+
+
+def test_who_left_because_of_another_is_not_blamed(join):
+    main, second, third = (join(rank, size=3) for rank in range(3))
+    main._heartbeat._leaving = True
+    second._leave()
+    third._leave(failed=True)
+    assert [name.split(" (")[0] for name in main.give_up(BEAT_SECONDS)] == ["process 1"]
+
+
+def test_sigterm_only_asks_for_a_stop_from_the_meeting_to_the_end(join):
+    main = join(0)
+    main.heed_sigterm()
+    assert signal.getsignal(signal.SIGTERM) == main._handle
+    os.kill(os.getpid(), signal.SIGTERM)
+    group, later = Group(main), StopRequest()
+    group.heed(later)  # what was asked for before is not forgotten
+    with pytest.raises(Stopped, match="SIGTERM"):
+        group.poll()
+    main._leave()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_length_is_corrected_by_mains_clock_in_all(join):
+    lengths = []  # the clocks of two machines have nothing in common
+    for rank, deadline in enumerate([time.monotonic() + 100.0, -1e9]):
+        group = Group(join(rank))
+        horizon = Horizon([(0, 64)], deadline=deadline, agree=group.agree)
+        for step in range(12):
+            time.sleep(0.01 if rank == 0 else 0)
+            horizon.correct(step)
+        lengths.append(horizon.entries)
+    assert lengths[0] == lengths[1] and len(lengths[0]) > 1

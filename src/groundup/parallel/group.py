@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from groundup.parallel.meeting import Meeting
 
 COLLECTIVE_SECONDS = 7200  # main alone saves and draws samples in the meantime; who is dead is known by its heartbeat
-DEAD_SECONDS = 2.0  # without a beat: who broke a connection has none, and there are two in a second
+DEAD_SECONDS = 2.0  # without a beat: who lives has written four
 
 
 class Group:
@@ -35,7 +35,8 @@ class Group:
         self.broken = False
         """Whether a sum failed, because of another process or the network."""
         self._stop = meeting.stop if meeting else StopRequest()
-        self._agreed = False
+        self._agreed: str | None = None
+        """By what all were asked to stop, once all know it."""
 
     @property
     def is_main(self) -> bool:
@@ -44,6 +45,7 @@ class Group:
 
     def heed(self, stop: StopRequest) -> None:
         """From now on `poll` raises when `stop` was asked for, or another process was."""
+        stop.name = stop.name or self._stop.name
         self._stop = stop
         if self._meeting:
             self._meeting.stop = stop
@@ -55,7 +57,7 @@ class Group:
             self._stop.poll()
         elif self.connected:
             if self._agreed:
-                raise Stopped(f"stopped by {self._stop.name or self._meeting.asked_elsewhere or 'a signal'}")
+                raise Stopped(f"stopped by {self._agreed}")
         elif name := self._stop.name or self._meeting.asked_elsewhere:
             raise Stopped(f"stopped by {name}")
 
@@ -114,11 +116,16 @@ class Group:
         import torch
         import torch.distributed as dist
 
-        sums = torch.tensor([*figures, self._stop.name is not None], dtype=torch.float64)
+        assert self._meeting
+        name = self._stop.name
+        sums = torch.tensor([*figures, name is not None], dtype=torch.float64)
         with self._breaking():
+            if name:
+                self._meeting.store.set("asked", name)  # before the sum, after which all look for it
             dist.all_reduce(sums)
-        *totals, asked = sums.tolist()
-        self._agreed = self._agreed or asked > 0
+            *totals, asked = sums.tolist()
+            if asked and not self._agreed:
+                self._agreed = self._meeting.store.get("asked").decode()
         return totals
 
     def any(self, flag: bool) -> bool:
@@ -172,9 +179,10 @@ class Group:
             raise
 
     def lost(self, error: BaseException) -> Lost:
-        """The error of a process that another one left alone; waits a moment to learn which one that was."""
+        """The error of a process that another one left alone; waits a moment to learn which one that was. Raises
+        SystemExit where main has ended: it has said why."""
         assert self._meeting
-        gone = self._meeting.dead(DEAD_SECONDS)
+        gone = self._meeting.give_up(DEAD_SECONDS)
         who = ", ".join(gone) if gone else "another process"
         detail = str(error).strip().split("\n")[0][:200]
         return Lost(
@@ -197,15 +205,13 @@ def group_of_processes() -> Iterator[Group]:
     from groundup.parallel.meeting import Meeting
 
     meeting = Meeting.join(*process_of_run())
+    meeting.heed_sigterm()
     group = Group(meeting)
     try:
         yield group
     except BaseException as error:
         if group.broken and isinstance(error, RuntimeError):
-            meeting.leave_if_main_ended()
-            lost = group.lost(error)
-            meeting.close(EXIT_OURS, together=False)
-            raise lost from None
+            raise group.lost(error) from None
         code = EXIT_STOPPED if isinstance(error, Stopped) else EXIT_USER if isinstance(error, UserError) else EXIT_OURS
         meeting.close(code, together=isinstance(error, Stopped))
         raise

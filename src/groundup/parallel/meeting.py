@@ -14,14 +14,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from groundup.config import Config
-from groundup.errors import UserError
-from groundup.parallel.heartbeat import BEAT_SECONDS, Heartbeat
+from groundup.errors import EXIT_OURS, UserError
+from groundup.parallel.heartbeat import JOIN_SECONDS, Heartbeat
 from groundup.runs import StopRequest
 
 if TYPE_CHECKING:
     from torch.distributed import Store  # pyright: ignore[reportPrivateImportUsage]
 
-JOIN_SECONDS = 600.0  # machines of a job may start minutes apart
 GOODBYE_SECONDS = 2.0
 LOOK_SECONDS = 0.05
 
@@ -114,20 +113,34 @@ class Meeting:
         self._said += 1
         return json.loads(self.store.get(key))
 
-    def dead(self, seconds: float) -> list[str]:
-        """The names of the processes without a sign of life in the last `seconds`, for which it waits."""
-        time.sleep(seconds + 2 * BEAT_SECONDS)
-        return [self._heartbeat.name(rank) for rank in self._heartbeat.silent(seconds)]
+    def heed_sigterm(self) -> None:
+        """Until this process leaves, SIGTERM only asks for a stop, also where `stop_on_signals` is over: torchrun sends
+        it to all others as soon as one has failed, and they still have to find out which one that was."""
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, self._handle)
+
+    def give_up(self, seconds: float) -> list[str]:
+        """Leave because others are gone, and let all know; return the names of those that show no sign of life for
+        `seconds`, for which it waits. Raises SystemExit where main has ended: it has said why."""
+        _end_by_itself()
+        try:
+            self.leave_if_main_ended()
+            gone = self._heartbeat.dead(seconds)
+            if self.rank == 0:
+                self.store.set("ended", str(EXIT_OURS))
+        except RuntimeError:  # the store is what is gone
+            by_torchrun = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+            gone = ["torchrun on the machine of process 0" if by_torchrun else self._heartbeat.name(0)]
+        self._leave(failed=True)
+        return gone
 
     def leave_if_main_ended(self) -> None:
-        """Raise SystemExit with main's exit code if it has one; main has said why."""
-        try:
-            if self.rank == 0 or not self.store.check(["ended"]):
-                return
-            code = int(self.store.get("ended"))
-            self.store.set(f"goodbye/{self.rank}", "")
-        except RuntimeError:  # the store is gone, and main with it
+        """Raise SystemExit with main's exit code if it has one: it has said why. Raises RuntimeError without the
+        store."""
+        if self.rank == 0 or not self.store.check(["ended"]):
             return
+        code = int(self.store.get("ended"))
+        self.store.set(f"goodbye/{self.rank}", "")
         if code:
             _end_by_itself()
         self._leave()
@@ -152,6 +165,8 @@ class Meeting:
             except SystemExit as end:
                 if end.code:
                     raise
+            except RuntimeError:  # the store is gone, and main with it
+                self._leave()
             return
         self._leave(failed=True)
 
@@ -166,8 +181,15 @@ class Meeting:
             return
 
     def _leave(self, *, failed: bool = False) -> None:
+        if self._left:
+            return
         self._left = True
         self._heartbeat.close(failed=failed)
+        if signal.getsignal(signal.SIGTERM) == self._handle:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def _handle(self, _number: int, _frame: object) -> None:
+        self.stop.name = self.stop.name or "SIGTERM"
 
     def _greet(self) -> None:
         """Tell the session to who said hello since."""
