@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ import psutil
 import pytest
 
 import groundup
+from groundup.cli import main
 from groundup.corpus import Corpus
 from groundup.events import Event, Logged
 from groundup.runs import published
+from groundup.verbs import finishing
 
 sys.path.insert(0, str(Path(__file__).parent))  # makes its helpers importable: test folders are not packages
 
@@ -78,6 +81,45 @@ def weigh() -> Callable[..., tuple[subprocess.CompletedProcess[str], int]]:
         return done, int(done.stdout.splitlines()[-1]) * (1 if sys.platform == "darwin" else 1024)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line in a forked process, which saves the seconds that a new Python takes to load torch."""
+    folder = tmp_path_factory.mktemp("cli")
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        pid = os.fork()
+        if not pid:
+            code: object = 1
+            try:
+                signal.alarm(120)
+                for name, descriptor in (("out", 1), ("err", 2)):
+                    os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+                sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
+                main([str(argument) for argument in arguments])
+                code = 0
+            except SystemExit as end:
+                code = end.code or 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code if isinstance(code, int) else 1)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return subprocess.CompletedProcess(arguments, code, (folder / "out").read_text(), (folder / "err").read_text())
+
+    return run
+
+
+@pytest.fixture
+def undrawn() -> Iterator[None]:
+    """Runs finish without their pictures and their page, which take half of the time of so small a run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finishing, "draw", lambda *_, **__: None)
+        patch.setattr(finishing, "write_report", lambda *_: None)
+        yield
 
 
 class Running:

@@ -31,14 +31,14 @@ def prose(seed: int, sentences: int = 12) -> str:
 
 
 @pytest.mark.parametrize("content", ["empty", "blank", "nothing"])
-def test_row_26_an_empty_corpus_and_one_of_blank_files_exit_2(tmp_path, command, content):
+def test_row_26_an_empty_corpus_and_one_of_blank_files_exit_2(tmp_path, cli, content):
     folder = tmp_path / "docs"
     folder.mkdir()
     if content != "nothing":
         for number in range(3):
             (folder / f"{number}.txt").write_text("" if content == "empty" else "\ufeff" + " \n\t\r\n\xa0" * number)
     for verb in ("prepare", "train"):
-        done = command(verb, folder, "--out", tmp_path / verb)
+        done = cli(verb, folder, "--out", tmp_path / verb)
         assert done.returncode == 2 and "Traceback" not in done.stderr
         assert f"{folder}: no text could be read" in done.stderr and "give a folder or files" in done.stderr
         assert content == "nothing" or f"{folder}/0.txt: empty" in done.stderr
@@ -54,23 +54,23 @@ def test_row_26_an_empty_corpus_and_one_of_blank_files_exit_2(tmp_path, command,
     ],
     ids=["below the context", "below the batch", "no validation"],
 )
-def test_row_27_little_text_trains_with_a_notice(tmp_path, command, sentences, settings, notice):
+def test_row_27_little_text_trains_with_a_notice(tmp_path, cli, sentences, settings, notice):
     (tmp_path / "a.txt").write_text(prose(1, sentences))
     sets = [argument for key, value in (TINY | settings).items() for argument in ("--set", f"{key}={value}")]
-    done = command("train", tmp_path / "a.txt", "--out", tmp_path / "run", "--steps", 8, *sets)
+    done = cli("train", tmp_path / "a.txt", "--out", tmp_path / "run", "--steps", 8, *sets)
     assert done.returncode == 0, done.stderr
     assert notice in done.stderr + done.stdout
     assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])["step"] == 8
 
 
-def test_row_27_less_text_than_asked_for_says_what_to_change(tmp_path, command):
+def test_row_27_less_text_than_asked_for_says_what_to_change(tmp_path, cli):
     (tmp_path / "a.txt").write_text("A short letter with few words, less than the context.")
     (tmp_path / "b.txt").write_text("b")
     for name, settings, fix in (
         ("a.txt", ["--set", "model.context=64"], "use --set model.context=8 or less"),
         ("b.txt", [], "more"),
     ):
-        done = command("train", tmp_path / name, "--out", tmp_path / "run" / name, "--steps", 2, *settings)
+        done = cli("train", tmp_path / name, "--out", tmp_path / "run" / name, "--steps", 2, *settings)
         assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
         assert fix in done.stderr, done.stderr
 
@@ -139,7 +139,7 @@ def flip(path: Path, offset: int, value: int) -> None:
 
 
 @pytest.mark.parametrize("damage", ["token", "truncated", "index", "index cut", "missing", "index missing"])
-def test_row_36_a_damaged_shard_is_named(tmp_path, command, pristine, damage):
+def test_row_36_a_damaged_shard_is_named(tmp_path, cli, pristine, damage):
     path = tmp_path / "corpus"
     shutil.copytree(pristine, path)
     shard, index = path / "train-00000.ds", path / "train-00000.index"
@@ -161,11 +161,11 @@ def test_row_36_a_damaged_shard_is_named(tmp_path, command, pristine, damage):
         _ = Corpus(path).train
     assert "train-00000" in caught.value.where and "prepare the corpus again" in caught.value.fix
     if damage in ("token", "index"):
-        done = command("train", path, "--out", tmp_path / "run", "--steps", 1)
+        done = cli("train", path, "--out", tmp_path / "run", "--steps", 1)
         assert done.returncode == 2 and "train-00000" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_row_36_a_token_outside_the_vocabulary_is_named_with_its_shard(tmp_path, command, pristine):
+def test_row_36_a_token_outside_the_vocabulary_is_named_with_its_shard(tmp_path, cli, pristine):
     path = tmp_path / "corpus"
     shutil.copytree(pristine, path)
     shard = path / "train-00000.ds"
@@ -175,6 +175,6 @@ def test_row_36_a_token_outside_the_vocabulary_is_named_with_its_shard(tmp_path,
     manifest = json.loads((path / "manifest.json").read_text())  # written so, not damaged since
     manifest["shards"][shard.name]["sha256"] = hashlib.sha256(shard.read_bytes()).hexdigest()
     (path / "manifest.json").write_text(json.dumps(manifest))
-    done = command("train", path, "--out", tmp_path / "run", "--steps", 1)
+    done = cli("train", path, "--out", tmp_path / "run", "--steps", 1)
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert f"{shard.name}: holds token 60000, outside the vocabulary" in done.stderr

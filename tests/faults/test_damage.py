@@ -13,6 +13,8 @@ import groundup
 from groundup.events import Notice
 from groundup.runs import find_checkpoint, newest_good, prune, publish, published, verify
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def write_files(directory: Path) -> None:
     (directory / "training").mkdir()

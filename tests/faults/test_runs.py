@@ -20,6 +20,7 @@ from groundup.corpus import IGNORE, Batches, Tokenizer
 from groundup.errors import UserError
 from groundup.events import Event, Logged, Notice
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 InChild = Callable[..., int]
 CONSTANT = {
     **SETTINGS,

@@ -21,6 +21,8 @@ from groundup.model import load_model
 from groundup.runs import find_checkpoint, newest_good, published, read_journal
 from groundup.training import checkpoint as checkpoint_module
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 class SlowDisk:
     """Writing the weights of step N waits until training has come to step N + 3."""

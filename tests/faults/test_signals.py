@@ -22,6 +22,7 @@ from groundup.runs import published, read_entries, verify
 from groundup.training import checkpoint as checkpoint_module
 from groundup.training import figures, loop
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 InChild = Callable[..., int]
 
 

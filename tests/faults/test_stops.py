@@ -25,11 +25,11 @@ def note(n: int, lines: int) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """About 5 MB, two parts of a corpus: the stages run in processes of their own."""
+    """About 4.4 MB, two parts of a corpus: the stages run in processes of their own."""
     folder = tmp_path_factory.mktemp("stops") / "docs"
     folder.mkdir()
     for n in range(16):
-        (folder / f"{n:02d}.txt").write_text("\n".join(note(1000 * n + k, 30) for k in range(100)))
+        (folder / f"{n:02d}.txt").write_text("\n".join(note(1000 * n + k, 30) for k in range(88)))
     (folder / "blank.txt").write_text("\n")
     return folder
 
@@ -54,12 +54,11 @@ def fresh(folder) -> dict[str, Any]:
     ("moment", "group"),
     [
         ("reading", True),
-        ("cleaning", False),
         ("tokenizing", False),
         *(pytest.param(phase, group, marks=pytest.mark.slow) for phase in PHASES for group in (True, False)),
     ],
 )
-def test_row_37_ingestion_killed_half_way_equals_one_run(tmp_path, start, command, folder, fresh, moment, group):
+def test_row_37_ingestion_killed_half_way_equals_one_run(tmp_path, start, cli, folder, fresh, moment, group):
     running = start("prepare", folder, "--out", tmp_path / "corpus", *SETS)
     running.wait_for_phase(moment)
     if moment == "reading":
@@ -68,18 +67,21 @@ def test_row_37_ingestion_killed_half_way_equals_one_run(tmp_path, start, comman
     code, _ = running.end()
     assert code == -signal.SIGKILL
     assert not (tmp_path / "corpus").exists()
-    done = command("prepare", folder, "--out", tmp_path / "corpus", *SETS)
+    done = cli("prepare", folder, "--out", tmp_path / "corpus", *SETS)
     assert done.returncode == 0, done.stderr
     assert contents(tmp_path / "corpus") == fresh
     assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
 
 
 @pytest.mark.parametrize(
-    ("number", "moment"), [(signal.SIGTERM, "reading"), (signal.SIGINT, "cleaning"), (signal.SIGTERM, "tokenizing")]
+    ("number", "moment"),
+    [
+        (signal.SIGTERM, "reading"),
+        (signal.SIGINT, "cleaning"),
+        pytest.param(signal.SIGTERM, "tokenizing", marks=pytest.mark.slow),
+    ],
 )
-def test_row_37_a_stop_asked_for_exits_75_and_says_how_to_go_on(
-    tmp_path, start, command, folder, fresh, number, moment
-):
+def test_row_37_a_stop_asked_for_exits_75_and_says_how_to_go_on(tmp_path, start, cli, folder, fresh, number, moment):
     running = start("prepare", folder, "--out", tmp_path / "corpus", *SETS)
     running.wait_for_phase(moment)
     began = time.monotonic()
@@ -89,7 +91,7 @@ def test_row_37_a_stop_asked_for_exits_75_and_says_how_to_go_on(
     assert code == 75 and "Traceback" not in output, output
     assert f"stopped by {number.name}" in output and "run the same command again" in output, output
     assert not (tmp_path / "corpus").exists()
-    done = command("prepare", folder, "--out", tmp_path / "corpus", *SETS)
+    done = cli("prepare", folder, "--out", tmp_path / "corpus", *SETS)
     assert done.returncode == 0, done.stderr
     assert contents(tmp_path / "corpus") == fresh
 
@@ -126,9 +128,9 @@ def test_row_38_a_reader_process_that_dies_costs_the_file_it_had(tmp_path, start
     assert "b.jsonl: the reader process died" in output
 
 
-@pytest.mark.parametrize("stage", ["cleaning", "tokenizing"])
+@pytest.mark.parametrize("stage", [pytest.param("cleaning", marks=pytest.mark.slow), "tokenizing"])
 def test_row_38_a_stage_process_that_dies_is_an_error_and_what_was_read_is_kept(
-    tmp_path, start, command, folder, fresh, stage
+    tmp_path, start, cli, folder, fresh, stage
 ):
     running = start("prepare", folder, "--out", tmp_path / "corpus", *SETS)
     running.wait_for_phase(stage)
@@ -140,6 +142,6 @@ def test_row_38_a_stage_process_that_dies_is_an_error_and_what_was_read_is_kept(
     assert code == 2 and "Traceback" not in output, output
     assert "a process was killed in stage" in output and "memory" in output
     assert not (tmp_path / "corpus").exists()
-    done = command("prepare", folder, "--out", tmp_path / "corpus", *SETS)
+    done = cli("prepare", folder, "--out", tmp_path / "corpus", *SETS)
     assert done.returncode == 0, done.stderr
     assert contents(tmp_path / "corpus") == fresh
