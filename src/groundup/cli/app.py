@@ -23,6 +23,12 @@ Sets = Annotated[
     ),
 ]
 Budget = Annotated[float | None, Parameter(help="Wall clock of the whole command, in minutes.")]
+StopAfter = Annotated[
+    str | None,
+    Parameter(
+        help="Save and end, with exit code 75, within so long: 3h, 1h30m, 45m, 90s. `groundup resume` continues."
+    ),
+]
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print the result as JSON.")]
 Size = Annotated[str | None, Parameter(help="The dial: tiny, small, medium or large; everything else follows.")]
 Arch = Annotated[str | None, Parameter(help="qwen3 (default) or llama (the same without query and key norms).")]

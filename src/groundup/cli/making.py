@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from groundup.cli.app import Arch, Budget, Json, Paths, Sets, Size, app, as_json, settings, show_run
+from groundup.cli.app import Arch, Budget, Json, Paths, Sets, Size, StopAfter, app, as_json, settings, show_run
 from groundup.cli.started import STARTED
 
 
@@ -22,6 +22,7 @@ def train(
     arch: Arch = None,
     config: Path | None = None,
     set_: Sets = None,
+    stop_after: StopAfter = None,
     json_: Json = False,
 ) -> None:
     """Read documents, train a tokenizer and a model on them, evaluate it, and write a report.
@@ -59,6 +60,7 @@ def train(
             settings=settings(set_, arch),
             listen=listen,
             started=STARTED,
+            stop_after=stop_after,
         )
     show_run(run.path, run.info, json_)
 
@@ -68,6 +70,7 @@ def resume(
     run: Path,
     *,
     set_: Sets = None,
+    stop_after: StopAfter = None,
     accept_corpus: Annotated[bool, Parameter(negative=())] = False,
     json_: Json = False,
 ) -> None:
@@ -84,7 +87,14 @@ def resume(
     from groundup.reporting import terminal_listener
 
     with terminal_listener() as listen:
-        resumed = verbs.resume(run, settings=settings(set_, None), accept_corpus=accept_corpus, listen=listen)
+        resumed = verbs.resume(
+            run,
+            settings=settings(set_, None),
+            accept_corpus=accept_corpus,
+            listen=listen,
+            started=STARTED,
+            stop_after=stop_after,
+        )
     show_run(resumed.path, resumed.info, json_)
 
 

@@ -3,13 +3,15 @@
 `groundup train ... --config run/config.toml` repeats a run.
 """
 
+from groundup.config.reference import describe
 from groundup.config.toml import dump_config, load_config, parse_settings
-from groundup.config.tree import BUDGETS, KEYS, Config, Optimizer, Schedule, describe
+from groundup.config.tree import BUDGETS, KEYS, Config, Health, Optimizer, Schedule
 
 __all__ = [
     "BUDGETS",
     "KEYS",
     "Config",
+    "Health",
     "Optimizer",
     "Schedule",
     "describe",

@@ -7,7 +7,7 @@ budget, and notes its reason in `Config.origins`.
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic import BeforeValidator, ConfigDict, Field
 
 _STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
@@ -159,6 +159,26 @@ class Training:
     """Stop after this many evaluations without improvement; 0 never stops early."""
     max_bad_steps: Count = 10
     """Stop after this many steps in a row whose loss or gradient is not finite (each such update is skipped)."""
+    grace: Annotated[float, Field(ge=1)] = 300.0
+    """Seconds after SIGTERM, SIGINT or SIGHUP in which the run must be saved. When they are over the process ends, with
+    exit code 75 like after a save, and the run continues from the checkpoint before. Set it a little below what the
+    scheduler leaves (Slurm, Kubernetes, torchrun: 30 by default); a second Ctrl-C ends the process at once."""
+
+
+@dataclass
+class Health:
+    """Spikes of the loss and of the gradient norm while training."""
+
+    __pydantic_config__ = _STRICT
+
+    window: Annotated[int, Field(ge=8, le=1 << 12)] = 128
+    """Steps whose loss and gradient norm each step is compared with, once there were as many."""
+    spike: Annotated[float, Field(ge=0)] = 8.0
+    """Where a spike begins: (value - median) / (1.4826 x median absolute deviation) over the window; 0 looks for none.
+    It is recorded with the samples of its batch, which `groundup batch RUN NUMBER` shows."""
+    rewind: Annotated[int, Field(ge=0)] = 0
+    """How often a spike, or `training.max_bad_steps`, may send the run back to the checkpoint before it, from which it
+    goes on with the data after the spike; then the run ends. 0 never goes back: spikes are only recorded."""
 
 
 @dataclass
@@ -248,6 +268,7 @@ class Config:
     optimizer: Optimizer = field(default_factory=Optimizer)
     schedule: Schedule = field(default_factory=Schedule)
     training: Training = field(default_factory=Training)
+    health: Health = field(default_factory=Health)
     evaluation: Evaluation = field(default_factory=Evaluation)
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     samples: Samples = field(default_factory=Samples)
@@ -296,19 +317,3 @@ class Config:
 SECTIONS = {f.name for f in fields(Config)} - {"size", "origins", "planned"}
 KEYS = ("size", *(f"{s}.{f.name}" for s in sorted(SECTIONS) for f in fields(getattr(Config(), s))))
 BUDGETS = ("training.minutes", "training.steps", "training.tokens", "training.epochs")
-
-
-def describe() -> list[tuple[str, str, str, str]]:
-    """(key, type, default, meaning) of every setting, for the reference in docs/."""
-    schema = TypeAdapter(Config).json_schema()
-    rows = []
-    for key in KEYS:
-        section, _, name = key.rpartition(".")
-        owner = schema["$defs"][section.capitalize()] if section else schema
-        prop = owner["properties"][name]
-        kinds = [p for p in prop.get("anyOf", [prop]) if p.get("type") != "null"]
-        kind = " | ".join(f"`{v}`" for v in kinds[0]["enum"]) if "enum" in kinds[0] else kinds[0].get("type", "")
-        default = prop.get("default")
-        default = str(default).lower() if isinstance(default, bool) else default
-        rows.append((key, kind, "planned" if default is None else f"`{default}`", prop.get("description", "")))
-    return rows

@@ -3,13 +3,13 @@
 Everything a crash must not damage goes through this room.
 """
 
-from groundup.runs.checkpoints import link_best, newest_good, prune, publish, published
+from groundup.runs.checkpoints import link_best, newest_good, prune, publish, published, retract
 from groundup.runs.files import fsync_directory, mount_point, read_json, read_text, write_atomic
 from groundup.runs.journal import Journal, read_entries, read_journal
 from groundup.runs.layout import Run, find_checkpoint
 from groundup.runs.lock import locked
 from groundup.runs.manifest import verify
-from groundup.runs.signals import StopRequest, stop_on_signals
+from groundup.runs.signals import StopRequest, seconds_of, stop_on_signals
 
 __all__ = [
     "Journal",
@@ -28,6 +28,8 @@ __all__ = [
     "read_journal",
     "read_json",
     "read_text",
+    "retract",
+    "seconds_of",
     "stop_on_signals",
     "verify",
     "write_atomic",

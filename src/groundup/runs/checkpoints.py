@@ -6,8 +6,8 @@ Invariants, at every moment and after a crash or a power cut at any of them:
    the parent directory is fsynced. Once `publish` has returned, that checkpoint is found after any crash.
 2. A published checkpoint never changes. It is deleted by a rename to a hidden name, and its files go only when that
    rename is on the disk: otherwise a power cut could bring the name back without the files.
-3. Nothing is deleted unless as many newer checkpoints as are to be kept verify at that moment, and whatever happens
-   the newest stays.
+3. Nothing is pruned unless as many newer checkpoints as are to be kept verify at that moment, and whatever happens
+   the newest stays. Only `retract` deletes newer ones than it leaves: what a run did not go on from when it went back.
 4. `best` is replaced by one rename and names a checkpoint that was published before. It is a hint: what counts is
    what `verify` says of the directory it points at.
 
@@ -124,7 +124,19 @@ def prune(
                 hashed.add(step)
                 stands = True
                 keep -= every(step)
-    hidden = [path.rename(run / f".{path.name}.deleted") for step, path in found.items() if step not in kept]
+    _delete(run, [path for step, path in found.items() if step not in kept])
+
+
+def retract(run: Path, steps: Collection[int]) -> None:
+    """Delete the checkpoints of `steps`, whatever there is beside them."""
+    if gone := [path for step, path in published(run).items() if step in steps]:
+        for stale in run.glob(".step-*"):  # a crash in the middle of this may have left the names in use
+            shutil.rmtree(stale, ignore_errors=True)
+        _delete(run, gone)
+
+
+def _delete(run: Path, checkpoints: list[Path]) -> None:
+    hidden = [path.rename(run / f".{path.name}.deleted") for path in checkpoints]
     fsync_directory(run)
     for path in hidden:
         shutil.rmtree(path, ignore_errors=True)

@@ -23,7 +23,7 @@ from groundup.runs import Run, find_checkpoint, read_entries
 def finish(run: Run, corpus: Corpus, reason: str, group: Group, *, listen: Listener, began: float) -> None:
     """Complete a run whose training ended for `reason`: all processes of `group` score, the main one does the rest.
 
-    Raises UserError when its numbers were not finite.
+    Raises UserError when its numbers were not finite, or spiked.
     """
     listen(Phase("evaluating the best checkpoint"))
     best = run.path / group.agree(find_checkpoint(run.path).name if group.is_main else None)
@@ -64,14 +64,20 @@ def finish(run: Run, corpus: Corpus, reason: str, group: Group, *, listen: Liste
     spent = {"minutes": round((before + time.monotonic() - began) / 60, 3), "memory_bytes": peak_memory_bytes()}
     # a run killed before this is finished by `resume`; the report has the time until it was written
     run.update(reported=True, actual={**run.info["actual"], **spent})
-    if reason == "not finite":
-        raise not_finite(run)
+    if error := ended_badly(run):
+        raise error
 
 
-def not_finite(run: Run) -> UserError:
-    """The error of a run that ended in numbers that are not finite."""
+def ended_badly(run: Run) -> UserError | None:
+    """The error of a run that ended in numbers that are not finite, or in spikes; None for any other end."""
+    what = {
+        "not finite": "the loss or its gradient was not finite, many steps in a row",
+        "spikes": "the loss or its gradient spiked again after the run had gone back as often as health.rewind allows",
+    }.get(run.info.get("stop_reason", ""))
+    if what is None:
+        return None
     return UserError(
-        "training stopped: the loss or its gradient was not finite, many steps in a row",
+        f"training stopped: {what}",
         where=run.path / "metrics.jsonl",
         fix="begin again with a lower --set optimizer.learning_rate; the best checkpoint is intact",
     )

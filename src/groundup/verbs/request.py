@@ -1,13 +1,16 @@
 """What a verb is asked for, as configuration and paths: shared by those that train and plan."""
 
+import hashlib
+import json
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from groundup.config import Config, load_config
 from groundup.corpus import Corpus, is_corpus
-from groundup.documents import Server, as_sources
+from groundup.documents import Server, as_sources, find_files
 from groundup.errors import UserError
 
 PathLike = str | os.PathLike[str]
@@ -64,3 +67,52 @@ def adopt_corpus(config: Config, corpus: Corpus) -> None:
         section, name = key.split(".")
         setattr(getattr(config, section), name, value)
         config.origins[key] = "the prepared corpus"
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between two requests for a run, in words."""
+    found = []
+    if before.get("paths") != now["paths"]:
+        found.append(f"its documents are {', '.join(before.get('paths', []))}")
+    elif before.get("inputs") != now["inputs"]:
+        found.append("its documents changed since it began")
+    defaults = plain(Config().values())  # of settings that there were not yet when it began
+    old, new = {**defaults, **before.get("settings", {})}, {**defaults, **now["settings"]}
+    for key in sorted(old.keys() | new.keys()):
+        if old.get(key) != new.get(key):
+            found.append(f"{key} is {old.get(key, 'not set')} there, {new.get(key, 'not set')} here")
+    return found
+
+
+def fingerprint(paths: Sequence[Path | Server], exclude: Sequence[str]) -> str:
+    """A name for the state of the input files: their paths, sizes and times, without reading them.
+
+    What is in a database has no state that could be asked for."""
+    name = hashlib.sha256()
+    for path in find_files(paths, exclude):
+        if isinstance(path, Path):
+            try:
+                status = path.stat()
+            except OSError:
+                continue
+            name.update(f"{os.fsencode(path.resolve())!r} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return name.hexdigest()[:32]
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` as JSON gives them back."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+
+def shell_command(request: Mapping[str, Any], directory: Path) -> str:
+    """The shell command that repeats the run of a request."""
+    defaults = plain(Config().values())
+    settings = {key: value for key, value in request["settings"].items() if defaults.get(key) != value}
+    words = ["groundup", "train", *request["paths"], "--out", str(directory)]
+    for key, value in settings.items():
+        name = key.removeprefix("training.")
+        if name in ("minutes", "steps", "epochs", "tokens", "size"):
+            words += [f"--{name}", str(value)]
+        else:
+            words += ["--set", f"{key}={json.dumps(value) if not isinstance(value, str) else value}"]
+    return shlex.join(words)

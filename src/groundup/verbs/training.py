@@ -1,8 +1,6 @@
 """`train` and `resume`: documents in, a trained and evaluated run directory out."""
 
-import hashlib
 import json
-import os
 import shlex
 import shutil
 import time
@@ -23,10 +21,22 @@ from groundup.planning import DEFAULT_MINUTES
 from groundup.reporting import ProgressLog, plain_line
 from groundup.runs import Run
 from groundup.verbs.continuing import apply_settings, corpus_changes, decided_config, memory_ran_out, note_corpus
-from groundup.verbs.finishing import finish, not_finite
+from groundup.verbs.finishing import ended_badly, finish
 from groundup.verbs.fitting import decide_run, train_model
 from groundup.verbs.following import follow
-from groundup.verbs.request import PathLike, Paths, adopt_corpus, as_inputs, configure, prepared_corpus
+from groundup.verbs.request import (
+    PathLike,
+    Paths,
+    adopt_corpus,
+    as_inputs,
+    configure,
+    differences,
+    fingerprint,
+    plain,
+    prepared_corpus,
+    shell_command,
+)
+from groundup.verbs.stopping import StopInTime
 
 
 def train(
@@ -42,15 +52,18 @@ def train(
     settings: Mapping[str, Any] | None = None,
     listen: Listener = nobody,
     started: float | None = None,
+    stop_after: str | None = None,
 ) -> Run:
     """Train a language model from the ground up on the documents at `paths`, into the run directory `out`.
 
     At most one budget is given; without one it is `DEFAULT_MINUTES` minutes. `settings` maps dotted keys to values
     (`{"model.layers": 4}`) and overrides the TOML file `config`. On its own unfinished run it resumes; on its own
-    finished run it does nothing. `started` is the time.monotonic() from which `minutes` counts.
-    Raises UserError for bad input and for a directory that holds anything else, Stopped when a signal came.
+    finished run it does nothing. `stop_after` (`3h`, `1h30m`, `90s`) limits this call, not the run: it saves so
+    that it ends by then. `started` is the time.monotonic() from which that and `minutes` count. Raises UserError for
+    bad input and for a directory that holds anything else, Stopped when a signal came or `stop_after` is over.
     """
     began = time.monotonic() if started is None else started
+    limit = _limit(stop_after, began)
     with group_of_processes() as group:
         if not group.is_main:
             return follow(group, listen)
@@ -67,13 +80,13 @@ def train(
                 next(find_files([path]))  # raises with the nearest existing name
         request = {
             "paths": [str(path.resolve() if isinstance(path, Path) else path) for path in given],
-            "settings": _plain(resolved.values()),
+            "settings": plain(resolved.values()),
             "origins": resolved.origins,
-            "inputs": _fingerprint(given, resolved.data.exclude),
+            "inputs": fingerprint(given, resolved.data.exclude),
         }
         directory = Path(out)
         run = _claim(directory, request)
-        return _work(run, resolved, given, group, listen, began)
+        return _work(run, resolved, given, group, listen, began, limit)
 
 
 def resume(
@@ -82,14 +95,19 @@ def resume(
     settings: Mapping[str, Any] | None = None,
     accept_corpus: bool = False,
     listen: Listener = nobody,
+    started: float | None = None,
+    stop_after: str | None = None,
 ) -> Run:
     """Continue an unfinished run from its newest good checkpoint, or from the start when it has none.
 
     `settings` may change what neither the weights nor the order of samples depend on (rates, cadence, device,
     microbatch, `training.steps` to make the run longer); each change is on record. `accept_corpus` goes on where the
     corpus is another than the one the run began with. A finished run is left as it is, unless it is made longer.
-    Raises UserError when `run` is none and for other changes, Stopped when a signal came.
+    `stop_after` and `started` are as in `train`. Raises UserError when `run` is none and for other changes, Stopped
+    when a signal came or `stop_after` is over.
     """
+    began = time.monotonic() if started is None else started
+    limit = _limit(stop_after, began)
     with group_of_processes() as group:
         if not group.is_main:
             return follow(group, listen)
@@ -101,7 +119,12 @@ def resume(
         config.origins = dict(request["origins"])
         # the password of a database is not kept: a run that was stopped while reading asks the environment for it
         given = as_inputs(request["paths"])
-        return _work(existing, config, given, group, listen, time.monotonic(), settings or {}, accept_corpus)
+        return _work(existing, config, given, group, listen, began, limit, settings or {}, accept_corpus)
+
+
+def _limit(stop_after: str | None, began: float) -> tuple[float, str] | None:
+    """The time.monotonic() at which `--stop-after` is over, and its name."""
+    return None if stop_after is None else (began + runs.seconds_of(stop_after), f"--stop-after {stop_after}")
 
 
 def _claim(directory: Path, request: dict[str, Any]) -> Run:
@@ -124,7 +147,7 @@ def _claim(directory: Path, request: dict[str, Any]) -> Run:
                 run.update(
                     created=datetime.now(UTC).isoformat(timespec="seconds"),
                     status="preparing",
-                    command=_command(request, directory),
+                    command=shell_command(request, directory),
                     request=request,
                 )
         if not first:  # another process was, in the same moment
@@ -144,11 +167,11 @@ def _begun(directory: Path, request: dict[str, Any]) -> Run:
     before = run.info.get("request") or {}
     if not (directory / "corpus").exists():  # nothing to lose
         with runs.locked(directory):
-            run.update(command=_command(request, directory), request=request)
+            run.update(command=shell_command(request, directory), request=request)
         return run
-    if differences := _differences(before, request):
+    if found := differences(before, request):
         raise UserError(
-            "holds another run: " + "; ".join(differences),
+            "holds another run: " + "; ".join(found),
             where=directory,
             fix=f"give another --out; `groundup resume {shlex.quote(str(directory))}` continues the run that is there",
         )
@@ -162,23 +185,27 @@ def _work(
     group: Group,
     listen: Listener,
     began: float,
+    limit: tuple[float, str] | None,
     settings: Mapping[str, Any] = MappingProxyType({}),
     accept: bool = False,
 ) -> Run:
     """Bring a run from whatever state it is in to its end."""
-    with runs.locked(run.path), runs.stop_on_signals() as stop:
+    with runs.locked(run.path), runs.stop_on_signals(config.training.grace) as stop:
         group.heed(stop)
+        if limit:
+            stop.end_by(*limit)
         run = Run.open(run.path)
         if settings:
             config = apply_settings(run, config, settings, listen)
         if run.info.get("status") == "finished" and run.info.get("reported"):
-            if run.info.get("stop_reason") == "not finite":
-                raise not_finite(run)
+            if error := ended_badly(run):
+                raise error
             listen(Notice(f"the run is finished ({run.info.get('stop_reason')}); nothing to do: {run.path}"))
             return run
         group.give_up_after(config.parallel.timeout)
         group.tell({"run": str(run.path.resolve()), "timeout": config.parallel.timeout})
         log, doing = ProgressLog(run.path / "progress.log"), "starting"
+        in_time = StopInTime(stop, run.path, listen)
 
         def both(event: Event) -> None:
             nonlocal doing
@@ -186,12 +213,14 @@ def _work(
                 log.write(plain_line(event))
             elif isinstance(event, Phase):
                 doing = event.name
+            in_time.heed(event)
             listen(event)
 
         try:
             corpus = _corpus(run, config, given, both, group, began, accept)
             if (run.path / "config.toml").is_file() and "horizon" in run.info:
                 config = decided_config(run)
+                stop.grace = config.training.grace
             deadline = group.tell(decide_run(run, config, corpus, group, listen=both, began=began))
             reason = train_model(run, config, corpus, group, deadline=deadline, figures=run.path, listen=both)
             finish(run, corpus, reason, group, listen=both, began=began)
@@ -253,51 +282,3 @@ def _corpus(
     if config.data.tokenizer is None:  # it was prepared before this process
         adopt_corpus(config, corpus)
     return corpus
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two requests, in words."""
-    found = []
-    if before.get("paths") != now["paths"]:
-        found.append(f"its documents are {', '.join(before.get('paths', []))}")
-    elif before.get("inputs") != now["inputs"]:
-        found.append("its documents changed since it began")
-    defaults = _plain(Config().values())  # of settings that there were not yet when it began
-    old, new = {**defaults, **before.get("settings", {})}, {**defaults, **now["settings"]}
-    for key in sorted(old.keys() | new.keys()):
-        if old.get(key) != new.get(key):
-            found.append(f"{key} is {old.get(key, 'not set')} there, {new.get(key, 'not set')} here")
-    return found
-
-
-def _fingerprint(paths: Sequence[Path | Server], exclude: Sequence[str]) -> str:
-    """A name for the state of the input files: their paths, sizes and times, without reading them.
-
-    What is in a database has no state that could be asked for."""
-    name = hashlib.sha256()
-    for path in find_files(paths, exclude):
-        if isinstance(path, Path):
-            try:
-                status = path.stat()
-            except OSError:
-                continue
-            name.update(f"{os.fsencode(path.resolve())!r} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return name.hexdigest()[:32]
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
-
-
-def _command(request: Mapping[str, Any], directory: Path) -> str:
-    """The shell command that repeats this run."""
-    defaults = _plain(Config().values())
-    settings = {key: value for key, value in request["settings"].items() if defaults.get(key) != value}
-    words = ["groundup", "train", *request["paths"], "--out", str(directory)]
-    for key, value in settings.items():
-        name = key.removeprefix("training.")
-        if name in ("minutes", "steps", "epochs", "tokens", "size"):
-            words += [f"--{name}", str(value)]
-        else:
-            words += ["--set", f"{key}={json.dumps(value) if not isinstance(value, str) else value}"]
-    return shlex.join(words)
