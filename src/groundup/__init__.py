@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from groundup.verbs import (
+        batch,
         benchmark,
         chat,
         compare,
@@ -34,6 +35,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 __version__ = version("groundup")
 __all__ = [
+    "batch",
     "benchmark",
     "chat",
     "compare",

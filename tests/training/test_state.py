@@ -19,6 +19,11 @@ def test_every_field_survives_exactly(tmp_path):
         bad_steps=1,
         scale=2.0**16,
         scale_streak=1999,
+        losses=(0.1 + 0.2, 5e-324),
+        norms=(1 / 3, 1e300),
+        spikes=1,
+        skipped=12,
+        rewinds=2,
     )
     assert all(getattr(state, name) != getattr(State(), name) for name in vars(state))
     (tmp_path / "state.json").write_text(state.to_json())
@@ -34,7 +39,19 @@ def test_a_fresh_state_survives(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "3", "{}", '{"window": 3}', '{"window": {"nll": 0, "x": 1}}', '{"window": {}, "y": 1}']
+    "content",
+    [
+        "",
+        "[]",
+        "3",
+        "{}",
+        '{"window": {}, "losses": 3}',
+        '{"window": {}, "losses": [1.0], "norms": []}',
+        '{"window": {}, "losses": [1], "norms": [1.0]}',
+        '{"window": 3}',
+        '{"window": {"nll": 0, "x": 1}}',
+        '{"window": {}, "y": 1}',
+    ],
 )
 def test_what_is_no_state_is_named(tmp_path, content):
     path = tmp_path / "state.json"
@@ -56,3 +73,13 @@ def test_sums_add_up_to_their_mean():
     scores = sums.scores()
     assert (scores.loss, scores.accuracy, scores.tokens, scores.bytes) == (1.5, 0.5, 6, 12)
     assert scores.bits_per_byte == pytest.approx(9 / 12 / math.log(2))
+
+
+def test_a_copy_stays_as_it_is_and_a_state_can_become_another():
+    state = State(step=3, window=Sums(1.0, 1, 1, 1), losses=(1.0,), norms=(2.0,))
+    copy = state.copy()
+    state.window.add(Sums(1.0, 1, 1, 1))
+    state.step, state.losses = 4, (1.0, 2.0)
+    assert copy == State(step=3, window=Sums(1.0, 1, 1, 1), losses=(1.0,), norms=(2.0,))
+    state.become(copy)
+    assert state == copy

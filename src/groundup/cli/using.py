@@ -201,3 +201,24 @@ def doctor(run: Path, *, json_: Json = False) -> None:
     print(as_json(found) if json_ else describe_diagnosis(found))
     if not found["good"]:
         sys.exit(1 if found["can_continue"] else EXIT_USER)
+
+
+@app.command
+def batch(run: Path, number: int, *, json_: Json = False) -> None:
+    """Show the texts that a step learned from, such as one whose loss was a spike.
+
+    Parameters
+    ----------
+    run
+        The run directory.
+    number
+        The batch, as the lines `spike` and `bad_step` of metrics.jsonl name it; counted from 0.
+    """
+    from groundup import verbs
+
+    rows = verbs.batch(run, number)
+    if json_:
+        print(as_json(rows))
+    else:
+        titles = (f"epoch {row['epoch']}, block {row['block']}: {', '.join(row['sources'])}" for row in rows)
+        print("\n\n".join(f"--- {title}\n{row['text']}" for title, row in zip(titles, rows, strict=True)))

@@ -57,14 +57,17 @@ class Batches:
         tokens = np.empty((len(sequences), T + 1), dtype=np.int64)
         lengths = np.empty(len(sequences), dtype=np.int64)
         for row, (epoch, block) in enumerate(sequences):
-            start = derive(self.seed, "epoch offset", epoch) % len(self.stream) + block * T
+            start, lengths[row] = self.place(epoch, block)
             tokens[row] = self.stream.read(start - 1, T + 1)
-            lengths[row] = self._length(block)
         inputs, targets = tokens[:, :-1].copy(), tokens[:, 1:].copy()
         targets[np.arange(T) >= lengths[:, None]] = IGNORE
         import torch  # not at the top: the processes that prepare corpora need no torch, which takes a second to load
 
         return torch.from_numpy(inputs), torch.from_numpy(targets)
+
+    def place(self, epoch: int, block: int) -> tuple[int, int]:
+        """Where the targets of a sequence are in the stream: the first token, and how many there are."""
+        return derive(self.seed, "epoch offset", epoch) % len(self.stream) + block * self.context, self._length(block)
 
     def _length(self, block: int) -> int:
         return min(self.context, len(self.stream) - block * self.context)

@@ -37,6 +37,14 @@ class _Decision(TypedDict):
     reason: str
 
 
+class _Rewind(TypedDict):
+    __pydantic_config__ = ConfigDict(strict=True)  # pyright: ignore[reportGeneralTypeIssues]
+
+    number: Annotated[int, Field(ge=1, lt=2**53)]
+    step: Annotated[int, Field(ge=0, lt=2**53)]
+    skipped: Annotated[int, Field(ge=0, lt=2**53)]
+
+
 class _Plan(TypedDict, total=False):
     decisions: list[_Decision]
 
@@ -51,6 +59,7 @@ class _Facts(TypedDict, total=False):
     corpus: _Corpus
     plan: _Plan
     horizon: Annotated[list[_Entry], Field(min_length=1), AfterValidator(_one_after_another)]
+    rewinds: list[_Rewind]
     baselines: dict[str, dict[str, float | None]]
     compute: dict[str, Any]
     machine: dict[str, Any]

@@ -7,10 +7,12 @@ from groundup.training.build import build_batches, build_model, build_optimizers
 from groundup.training.checkpoint import restore
 from groundup.training.compatible import check_fits
 from groundup.training.horizon import Horizon
-from groundup.training.loop import SCALE_START, Job, fit
+from groundup.training.job import Job
+from groundup.training.loop import SCALE_START, fit
 from groundup.training.loss import loss_sums
 from groundup.training.metrics import Metrics
 from groundup.training.optimizers import Optimizers, build_optimizer, clip_gradients
+from groundup.training.rewinds import Rewinds, abandoned
 from groundup.training.schedules import multiplier
 from groundup.training.state import State, Sums
 
@@ -20,8 +22,10 @@ __all__ = [
     "Job",
     "Metrics",
     "Optimizers",
+    "Rewinds",
     "State",
     "Sums",
+    "abandoned",
     "build_batches",
     "build_model",
     "build_optimizer",

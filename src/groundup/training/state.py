@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,30 @@ class State:
     """Loss scale (float16 only)."""
     scale_streak: int = 0
     """Finite steps since the scale last changed."""
+    losses: tuple[float, ...] = ()
+    """Of the last `health.window` updates that were finite, nats per token: what tells a spike."""
+    norms: tuple[float, ...] = ()
+    """Their gradient norms, before clipping."""
+    spikes: int = 0
+    """Updates in a row that were spikes."""
+    skipped: int = 0
+    """Batches left out by going back."""
+    rewinds: int = 0
+    """How often the run had gone back."""
+
+    @property
+    def batch(self) -> int:
+        """The number of the batch that the next step learns from."""
+        return self.step + self.skipped
+
+    def copy(self) -> "State":
+        """The same, apart from this one."""
+        return replace(self, window=replace(self.window))
+
+    def become(self, other: "State") -> None:
+        """Take every value from `other`."""
+        for entry in fields(self):
+            setattr(self, entry.name, getattr(other, entry.name))
 
     def to_json(self) -> str:
         """The content of state.json; floats survive exactly."""
@@ -67,12 +91,16 @@ class State:
         """The state that `to_json` wrote; raises UserError naming the file when it is not one."""
         raw = read_json(path)
         try:
-            return cls(**{**_checked(cls, raw), "window": Sums(**_checked(Sums, raw["window"]))})
+            state = cls(**{**_checked(cls, raw), "window": Sums(**_checked(Sums, raw["window"]))})
+            if len(state.losses) != len(state.norms):
+                raise ValueError("losses and norms are of different lengths")
+            return state
         except (TypeError, KeyError, ValueError) as error:
             raise UserError(f"is not a training state: {error}", where=path) from None
 
 
 _COUNTS, _NUMBERS = (int, int | None), (float, float | None)
+_LONGEST = 1 << 12  # as health.window may be
 
 
 def _checked(kind: type[State] | type[Sums], raw: Any) -> dict[str, Any]:
@@ -81,6 +109,9 @@ def _checked(kind: type[State] | type[Sums], raw: Any) -> dict[str, Any]:
         raise ValueError(f"{str(raw)[:50]} is no object")
     for entry in fields(kind):
         value = raw.get(entry.name, entry.default)
+        if entry.type == tuple[float, ...]:
+            raw = {**raw, entry.name: _finite(entry.name, value)}
+            continue
         if entry.type not in (*_COUNTS, *_NUMBERS) or (value is None and entry.default is None):
             continue
         if type(value) is int and not -(2**63) <= value < 2**63:
@@ -90,3 +121,11 @@ def _checked(kind: type[State] | type[Sums], raw: Any) -> dict[str, Any]:
         if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
             raise ValueError(f"{entry.name} is {str(value)[:50]}, not a number")
     return raw
+
+
+def _finite(name: str, values: Any) -> tuple[float, ...]:
+    if not isinstance(values, list | tuple) or len(values) > _LONGEST:
+        raise ValueError(f"{name} is no list of numbers")
+    if not all(type(value) is float and math.isfinite(value) for value in values):
+        raise ValueError(f"{name} holds what is not a number")
+    return tuple(values)

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from groundup.verbs.evaluation import evaluate
     from groundup.verbs.generation import chat, generate
     from groundup.verbs.inspection import doctor
+    from groundup.verbs.looking import batch
     from groundup.verbs.planning import plan
     from groundup.verbs.reporting import compare, report
     from groundup.verbs.tokens import tokenize
     from groundup.verbs.training import resume, train
 
 _MODULES = {
+    "batch": "looking",
     "benchmark": "benchmarking",
     "chat": "generation",
     "compare": "reporting",
@@ -37,6 +39,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "batch",
     "benchmark",
     "chat",
     "compare",

@@ -20,7 +20,9 @@ from groundup.training import (
     Horizon,
     Job,
     Metrics,
+    Rewinds,
     State,
+    abandoned,
     build_batches,
     build_model,
     build_optimizers,
@@ -102,6 +104,7 @@ def train_model(
 
     state, found = State(scale=SCALE_START if compute.scales_loss else 1.0), None
     if group.is_main and runs.published(run.path):
+        runs.retract(run.path, abandoned(run))
         found = runs.newest_good(run.path, lambda text: listen(Notice(text, "warning")))
     name = group.agree(found[1].name if found else None)
     if name:  # before memory is taken for the weights
@@ -144,6 +147,10 @@ def train_model(
         listen=listen,
         poll=group.poll,
         group=group,
+        rewinds=Rewinds(
+            run.info.get("rewinds", []),
+            save=lambda entries: run.update(rewinds=entries) if group.is_main else None,
+        ),
     )
     listen(Phase("training", horizon.total, "steps"))
     training_began, tokens_before = time.monotonic(), state.tokens
@@ -161,9 +168,11 @@ def train_model(
 
     try:
         reason = fit(job, state)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):  # on a full disk, what filled it is what must be told
             account()
+        if isinstance(error, RuntimeError):  # a compiler that died of the signal that asks for a stop is no error
+            group.poll()
         raise
     metrics.event("ended", step=state.step, reason=reason)
     account()
