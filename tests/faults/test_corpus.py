@@ -13,6 +13,8 @@ import groundup
 from groundup.corpus import Corpus
 from groundup.errors import UserError
 
+# it loads in this process what the forked ones would each load again
+pytestmark = pytest.mark.usefixtures("whole")
 TINY = {
     "model.layers": 1,
     "model.width": 16,

@@ -140,7 +140,7 @@ def _await_save(run: Path, number: int, pid: int) -> None:
         seen |= {path.name for path in run.glob(".step-*.tmp")}
         if len(seen) >= number:
             return
-        time.sleep(2e-4)
+        time.sleep(5e-4)
 
 
 @dataclass
@@ -172,13 +172,12 @@ def torture(
 ) -> Tally:
     """Trials from `seed` on, until there were so many kills or time.monotonic() is past `deadline`; each in `folder`,
     on a corpus that is prepared."""
-    # all that a run loads: else each process would load it again
-    import groundup.verbs.training  # noqa: F401
     from groundup import verbs
 
     def train(out: Path) -> Work:
         return lambda: verbs.train(corpus, out=out, steps=steps, settings=settings)
 
+    train(folder / "warm")()  # what it loads and caches, each process would load again
     whole, log, counted = folder / "whole", folder / "log", folder / "operations"
 
     def counting() -> None:
