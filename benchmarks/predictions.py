@@ -144,7 +144,7 @@ def measure(run: Mapping[str, Any], source: Path) -> dict[str, Any]:
         "bits_per_byte": final["bits_per_byte"],
         "baselines": {name: row["bits_per_byte"] for name, row in info["baselines"].items()},
         "compute": info["compute"],
-        "entry": "planned",  # as benchmarks/experiments.py fit --entry planned takes it
+        "entry": "planned",  # as benchmarks/experiments fit --entry planned takes it
         "machine": {key: value for key, value in describe_machine().items() if key != "system"},
         "commit": _commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -2,7 +2,9 @@
 
 import json
 import math
+import sys
 import tomllib
+from collections.abc import Iterator
 from importlib import util
 from pathlib import Path
 from typing import Any
@@ -45,12 +47,22 @@ set = { "optimizer.name" = "adamw" }
 
 
 @pytest.fixture(scope="module")
-def experiments() -> Any:
-    spec = util.spec_from_file_location("experiments", ROOT / "benchmarks" / "experiments.py")
-    assert spec and spec.loader
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def experiments() -> Iterator[Any]:
+    folder = ROOT / "benchmarks" / "experiments"
+    sys.path.insert(0, str(folder))
+    try:
+        spec = util.spec_from_file_location("experiments", folder / "__main__.py")
+        assert spec and spec.loader
+        module = util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        import recipe
+
+        import results
+
+        module.recipe, module.results = recipe, results
+        yield module
+    finally:
+        sys.path.remove(str(folder))
 
 
 def test_what_is_missing_runs_once_and_other_seeds_take_the_same_steps(
@@ -152,10 +164,13 @@ def test_the_table_compares_with_the_baseline_and_the_page_keeps_the_rest(experi
 
 def test_welchs_t_is_that_of_an_example_worked_by_hand(experiments: Any) -> None:
     # means 4 and 1, variances 4 and 1, of 3 and 4: t = 3 / sqrt(4/3 + 1/4), df by Welch's formula
-    t, freedom = experiments.welch([2, 4, 6], [1 - math.sqrt(1.5), 1, 1, 1 + math.sqrt(1.5)])
+    t, freedom = experiments.results.welch([2, 4, 6], [1 - math.sqrt(1.5), 1, 1, 1 + math.sqrt(1.5)])
     assert t == pytest.approx(3 / math.sqrt(4 / 3 + 1 / 4))
     assert freedom == pytest.approx((4 / 3 + 1 / 4) ** 2 / ((4 / 3) ** 2 / 2 + (1 / 4) ** 2 / 3))
-    assert experiments.welch([1.0], [2.0, 3.0]) is None and experiments.welch([1.0, 1.0], [2.0, 2.0]) is None
+    assert (
+        experiments.results.welch([1.0], [2.0, 3.0]) is None
+        and experiments.results.welch([1.0, 1.0], [2.0, 2.0]) is None
+    )
 
 
 def test_the_fit_that_is_printed_predicts_the_runs_it_was_made_from(
@@ -181,7 +196,7 @@ def test_the_fit_that_is_printed_predicts_the_runs_it_was_made_from(
 
 
 def test_a_clock_counts_updates_only(experiments: Any) -> None:
-    clock = experiments.Clock()
+    clock = experiments.recipe.Clock()
     clock(Phase("reading"))
     clock(Progress(1))
     clock(Phase("training"))

@@ -48,7 +48,7 @@ class Prediction:
 
 
 FITTED: Fit | None = None
-"""The fit that `groundup plan` uses; `python benchmarks/experiments.py fit NAME` makes it. None, and nothing
+"""The fit that `groundup plan` uses; `python benchmarks/experiments fit NAME` makes it. None, and nothing
 is said of the loss, until runs are measured."""
 
 

@@ -1,8 +1,8 @@
 """A resumable queue of training runs that compares recipes at equal CPU time: docs/experiments.md says how to read it.
 
-    python benchmarks/experiments.py time screen --corpus 1mb=BOOK.txt --corpus 10mb=FOLDER
-    python benchmarks/experiments.py run screen --corpus 1mb=BOOK.txt --corpus 10mb=FOLDER --limit-minutes 20
-    python benchmarks/experiments.py table screen
+    python benchmarks/experiments time screen --corpus 1mb=BOOK.txt --corpus 10mb=FOLDER
+    python benchmarks/experiments run screen --corpus 1mb=BOOK.txt --corpus 10mb=FOLDER --limit-minutes 20
+    python benchmarks/experiments table screen
 
 `time` measures what an update costs in each recipe, all of a width in turns (NAME.times.jsonl); the number of updates
 of a run follows from that, so that the runs themselves may share the machine with other work.
@@ -20,17 +20,18 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import fmean, median, stdev
+from statistics import median
 from typing import Any
 
 from groundup.benchmarking.contest import Entrant, contest
-from groundup.config import load_config
 from groundup.errors import UserError
+from results import fit_of, label, rows_of, same, table_of
 
-HERE = Path(__file__).resolve().parent / "experiments"
+HERE = Path(__file__).resolve().parent
+RECIPE = HERE / "recipe.py"
 ROUNDS, TURN_SECONDS = 7, 1.5
 SECONDS_BEYOND = 30.0  # a first guess of what a run takes beside its budget: start, calibration, compiling, scoring
 
@@ -140,41 +141,12 @@ def _race(
     entrants = []
     for key, run in runs.items():
         corpus, _ = prepare(run, corpora[run["corpus"]], given.work, listed["validation_bytes"])
-        entrants.append(Entrant(key, Path(__file__), {"settings": run["settings"], "path": str(corpus)}))
+        entrants.append(Entrant(key, RECIPE, {"settings": run["settings"], "path": str(corpus)}))
     outcomes = contest(entrants, rounds=ROUNDS, seconds=TURN_SECONDS, threads=listed["threads"], name=given.name)
     for outcome in outcomes:
         if outcome.status != "measured":
             sys.exit(f"failed: {runs[outcome.name]['entry']}: {outcome.reason}")
     return {outcome.name: [turn["step_seconds"] for turn in outcome.rounds] for outcome in outcomes}
-
-
-def make(settings: dict[str, Any]) -> tuple[dict[str, Any], Callable[[float], dict[str, Any]]]:
-    """As a contestant of a contest: the training steps of a run."""
-    from groundup.corpus import Corpus
-    from groundup.parallel import decide_compute
-    from groundup.planning import calibrate, make_plan
-    from groundup.training import build_batches, build_model, build_optimizers
-
-    corpus = Corpus(Path(settings["path"]))
-    of_run = {key: value for key, value in settings["settings"].items() if not key.startswith("data.")}
-    config = load_config(None, {**of_run, "training.steps": 1_000_000})
-    plan, compute = make_plan(config, corpus), decide_compute(config)
-    model = build_model(plan.shape, config, compute)
-    optimizers, batches = build_optimizers(model, config, compute), build_batches(config, corpus)
-
-    def work(seconds: float) -> dict[str, Any]:
-        pace = calibrate(
-            model,
-            optimizers,
-            batches,
-            config.training.microbatch or 1,
-            compute,
-            seconds=seconds,
-            threads=config.device.threads or 1,
-        )
-        return {"step_seconds": pace.step_seconds}
-
-    return work(0), work
 
 
 def run_queue(given: argparse.Namespace, corpora: dict[str, Path]) -> None:
@@ -183,11 +155,11 @@ def run_queue(given: argparse.Namespace, corpora: dict[str, Path]) -> None:
     file, deadline, longest = given.folder / f"{given.name}.jsonl", time.monotonic() + given.limit_minutes * 60, 0.0
     todo = list(runs_of(listed, given.seeds, given.only))
     done = rows_of(given.folder, given.name)
-    missing = [run for run in todo if not any(_same(run, row) for row in done)]
+    missing = [run for run in todo if not any(same(run, row) for row in done)]
     print(f"{len(todo) - len(missing)} of {len(todo)} runs are done", flush=True)
     for run in missing:
         if run["corpus"] not in corpora:
-            print(f"left out, no --corpus {run['corpus']}=PATH: {_label(run)}", flush=True)
+            print(f"left out, no --corpus {run['corpus']}=PATH: {label(run)}", flush=True)
             continue
         if time.monotonic() + (longest or run["cpu_budget"] + SECONDS_BEYOND) > deadline:
             print("the time is up", flush=True)
@@ -195,7 +167,7 @@ def run_queue(given: argparse.Namespace, corpora: dict[str, Path]) -> None:
         began = time.monotonic()
         seconds = _update_seconds(run, given)
         # the other seeds of a run take as many steps as the first: the seed is then all that differs
-        alike = [row["steps"] for row in done if _same(run, row, but_seed=True)]
+        alike = [row["steps"] for row in done if same(run, row, but_seed=True)]
         steps = alike[0] if alike else max(10, round(run["cpu_budget"] / seconds))
         corpus, fingerprint = prepare(run, corpora[run["corpus"]], given.work, listed["validation_bytes"])
         if {old["fingerprint"] for old in done if _data(old) == _data(run)} - {fingerprint}:
@@ -208,7 +180,7 @@ def run_queue(given: argparse.Namespace, corpora: dict[str, Path]) -> None:
             lines.write(json.dumps(row, ensure_ascii=False) + "\n")
         longest = max(longest, time.monotonic() - began)
         bits = "failed" if row["bits_per_byte"] is None else f"{row['bits_per_byte']:.4f} bits per byte"
-        print(f"{_label(run)}: {bits}, {row['steps']} steps, {row['cpu_seconds']:.1f} CPU seconds", flush=True)
+        print(f"{label(run)}: {bits}, {row['steps']} steps, {row['cpu_seconds']:.1f} CPU seconds", flush=True)
 
 
 def _costly(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,16 +196,16 @@ def _update_seconds(run: Mapping[str, Any], given: argparse.Namespace) -> float:
         if row["recipe"] == recipe:
             return row["seconds"]
     raise UserError(
-        f"has no time of {_label(run)}", where=f"{given.name}.times.jsonl", fix="measure it: `time`, quietly"
+        f"has no time of {label(run)}", where=f"{given.name}.times.jsonl", fix="measure it: `time`, quietly"
     )
 
 
 def _in_child(request: dict[str, Any], threads: int) -> dict[str, Any]:
-    command = [sys.executable, "-P", __file__, "--child", json.dumps(request)]
+    command = [sys.executable, "-P", str(RECIPE), json.dumps(request)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     answer = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
     if answer.returncode:
-        sys.exit(f"failed: {_label(request)}")
+        sys.exit(f"failed: {label(request)}")
     return json.loads(answer.stdout.splitlines()[-1])
 
 
@@ -250,171 +222,8 @@ def prepare(run: dict[str, Any], source: Path, work: Path, validation_bytes: int
     return work / name, verbs.prepare([source], out=work / name, settings=settings).manifest["fingerprint"]
 
 
-class Clock:
-    """Listens to a training run and reads the clocks after every update.
-
-    Compiling is before the first of them, and evaluating, which such a run does at its ends alone, is never between.
-    """
-
-    def __init__(self) -> None:
-        self.marks: list[tuple[float, float]] = []
-        self._training = False
-
-    def __call__(self, event: Any) -> None:
-        from groundup.events import Phase, Progress
-
-        if isinstance(event, Phase):
-            self._training = event.name == "training"
-        elif isinstance(event, Progress) and self._training:
-            self.marks.append((time.process_time(), time.perf_counter()))
-
-    def seconds(self, steps: int) -> tuple[float, float]:
-        """CPU and wall seconds of `steps` updates, from all that were seen but the first."""
-        if len(self.marks) < 2:
-            return 0.0, 0.0
-        (cpu, wall), (last_cpu, last_wall) = self.marks[0], self.marks[-1]
-        whole = steps / (len(self.marks) - 1)
-        return (last_cpu - cpu) * whole, (last_wall - wall) * whole
-
-
-def train_once(request: dict[str, Any]) -> dict[str, Any]:
-    """Train and score all that is held out in float32."""
-    from groundup import verbs
-    from groundup.parallel.machine import describe_machine
-    from groundup.runs import Run
-
-    steps, clock, error = request["steps"], Clock(), ""
-    settings = {key: value for key, value in request["settings"].items() if not key.startswith("data.")}
-    settings |= {"training.seed": request["seed"], "training.log_every": max(1, steps // 20)}
-    settings |= {"evaluation.every": steps, "checkpoint.every": steps, "evaluation.tokens": 1_000}
-    settings |= {"samples.max_new_tokens": 1, "training.patience": 0}
-    with tempfile.TemporaryDirectory(prefix="groundup-experiment-") as folder:
-        try:
-            verbs.train([request["path"]], out=folder, steps=steps, settings=settings, listen=clock)
-        except UserError as failed:  # a rate at which the loss is not finite is a result too
-            error = str(failed)
-        info = Run.open(Path(folder)).info
-    cpu, wall = clock.seconds(steps)
-    final = None if error else info["final"]["validation"]
-    return {
-        "steps": steps,
-        "tokens": info["plan"]["tokens"],
-        "epochs": info["plan"]["epochs"],
-        "train_bytes": info["corpus"]["train_bytes"],
-        "validation_bytes": info["corpus"]["validation_bytes"],
-        "bytes_per_token": info["corpus"]["bytes_per_token"],
-        "fingerprint": info["corpus"]["fingerprint"],
-        "parameters": info["plan"]["parameters"],
-        "cpu_seconds": round(cpu, 2),
-        "wall_seconds": round(wall, 2),
-        "bits_per_byte": final["bits_per_byte"] if final else None,
-        "train_loss": info["final"]["train_loss"] if final else None,
-        "val_loss": final["loss"] if final else None,
-        "baselines": {name: row["bits_per_byte"] for name, row in info["baselines"].items()},
-        "planned_memory_bytes": info["plan"]["memory_bytes"],
-        "memory_bytes": info["actual"]["memory_bytes"] if final else None,
-        "error": error,
-        "compute": info["compute"],
-        "machine": {key: value for key, value in describe_machine().items() if key != "system"},
-    }
-
-
-def rows_of(folder: Path, name: str) -> list[dict[str, Any]]:
-    """The finished runs of a list."""
-    file = folder / f"{name}.jsonl"
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
-
-
-def table_of(rows: Sequence[Mapping[str, Any]], markdown: bool) -> str:
-    """Mean and deviation over seeds of each entry, beside the entry `baseline` of the same corpus and width."""
-    head = ("corpus", "width", "recipe", "bits per byte", "seeds", "to baseline", "t", "steps", "MB seen", "CPU s")
-    groups: dict[tuple[str, int, str], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault((row["corpus"], row["width"], row["entry"]), []).append(row)
-    lines = []
-    best_first = sorted(groups.items(), key=lambda item: (*item[0][:2], fmean(_bits(item[1]) or [math.inf])))
-    for (corpus, width, entry), group in best_first:
-        base = _bits(groups.get((corpus, width, "baseline"), []))
-        bits, t = _bits(group), ""
-        if bits and base and entry != "baseline":
-            value = welch(bits, base)
-            t = f"{value[0]:+.1f} (df {value[1]:.0f})" if value else ""
-        deviation = f" ± {stdev(bits):.4f}" if len(bits) > 1 else ""
-        lines.append(
-            (
-                corpus,
-                str(width),
-                entry,
-                f"{fmean(bits):.4f}{deviation}" if bits else "not finite",
-                str(len(bits)),
-                f"{fmean(bits) - fmean(base):+.4f}" if bits and base and entry != "baseline" else "",
-                t,
-                f"{median(row['steps'] for row in group):,.0f}",
-                f"{median(row['tokens'] * row['bytes_per_token'] for row in group) / 1e6:.1f}",
-                f"{median(row['cpu_seconds'] for row in group):.0f}",
-            )
-        )
-    if markdown:
-        ruled = [head, tuple("---" for _ in head), *lines]
-        return "\n".join(f"| {' | '.join(cells)} |" for cells in ruled) if lines else "*No results yet.*"
-    widths = [max(len(cells[n]) for cells in [head, *lines]) for n in range(len(head))]
-    return "\n".join("  ".join(map(str.ljust, cells, widths)).rstrip() for cells in [head, *lines])
-
-
-def fit_of(rows: Sequence[Mapping[str, Any]], name: str) -> str:
-    """The fit for planning/prediction.py, and how it would have predicted each run from those of other seeds,
-    budgets, widths or corpora: from all runs but those alike."""
-    from groundup.planning import prediction
-
-    fitted, inside, told = prediction.fit_runs(rows, f"benchmarks/experiments/{name}.jsonl"), 0, []
-    for row in rows:
-        others = [other for other in rows if not _same(row, other, but_seed=True)]
-        seen, baseline = row["tokens"] * row["bytes_per_token"], row["baselines"][prediction.BASELINE]
-        facts = {"bytes_seen": seen, "baseline": baseline, "parameters": row["parameters"], "epochs": row["epochs"]}
-        try:
-            found = prediction.predict(prediction.fit_runs(others, name), **facts)
-        except UserError as error:
-            found = f"of the others, {error.what}"
-        if isinstance(found, str):
-            told.append(f"# {_label(row)}: {row['bits_per_byte']:.3f}; no prediction: {found}")
-            continue
-        inside += (hit := found.low <= row["bits_per_byte"] <= found.high)
-        told.append(
-            f"# {_label(row)}: {row['bits_per_byte']:.3f}; {found.bits_per_byte:.3f}"
-            f" ({found.low:.3f} to {found.high:.3f}){'' if hit else ' missed'}"
-        )
-    predicted = sum("no prediction" not in line for line in told)
-    told.append(f"# {inside} of {predicted} runs inside their interval, {len(rows)} runs in all")
-    return "\n".join([*told, f"FITTED = {fitted!r}"])
-
-
-def welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float] | None:
-    """Welch's t of the means of `a` and `b` and its degrees of freedom (Welch 1947); None where it has no meaning."""
-    if len(a) < 2 or len(b) < 2:
-        return None
-    va, vb = stdev(a) ** 2 / len(a), stdev(b) ** 2 / len(b)
-    if va + vb == 0:
-        return None
-    freedom = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
-    return (fmean(a) - fmean(b)) / math.sqrt(va + vb), freedom
-
-
-def _bits(rows: Sequence[Mapping[str, Any]]) -> list[float]:
-    return [row["bits_per_byte"] for row in rows if row["bits_per_byte"] is not None]
-
-
-def _same(run: Mapping[str, Any], row: Mapping[str, Any], but_seed: bool = False) -> bool:
-    """Whether a finished run is the one asked for. Its name may have changed: what was run is in its settings."""
-    keys = ("corpus", "cpu_budget", "settings") + (() if but_seed else ("seed",))
-    return all(run[key] == row[key] for key in keys)
-
-
 def _data(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"corpus": row["corpus"]} | {k: v for k, v in row["settings"].items() if k.startswith("data.")}
-
-
-def _label(run: Mapping[str, Any]) -> str:
-    return f"{run['entry']}, {run['width']} wide, {run['corpus']}, seed {run['seed']}"
 
 
 def _commit() -> str:
@@ -426,7 +235,4 @@ def _commit() -> str:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--child"]:
-        print(json.dumps(train_once(json.loads(sys.argv[2]))))
-    else:
-        main()
+    main()
