@@ -221,3 +221,14 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, write_text: Callabl
     assert process.wait(60) == 0
     assert "Traceback" not in err
     assert "BrokenPipe" not in err
+
+
+@pytest.mark.parametrize(("words", "decided"), [(["--deterministic"], True), (["--no-deterministic"], False)])
+def test_deterministic_kernels_can_be_asked_for_by_name(
+    corpus_dir: Path, sets: list[str], tmp_path: Path, cli: Cli, words: list[str], decided: bool
+) -> None:
+    code, out, err = cli("train", corpus_dir, "--out", tmp_path / "run", "--steps", 1, *sets, *words, "--json")
+    assert code == 0, err
+    info = json.loads(out)
+    assert info["compute"]["deterministic"] is decided
+    assert f"device.deterministic={str(decided).lower()}" in info["command"]

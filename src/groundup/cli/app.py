@@ -32,13 +32,22 @@ StopAfter = Annotated[
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print the result as JSON.")]
 Size = Annotated[str | None, Parameter(help="The dial: tiny, small, medium or large; everything else follows.")]
 Arch = Annotated[str | None, Parameter(help="qwen3 (default) or llama (the same without query and key norms).")]
+Deterministic = Annotated[
+    bool | None,
+    Parameter(
+        help="Only kernels that give the same bytes every time. Planned: yes, but no on CUDA, where they are slower."
+    ),
+]
 
 
-def settings(assignments: list[str] | None, arch: str | None) -> dict[str, Any]:
-    """What `--set` and `--arch` ask for, as the verbs take it."""
+def settings(
+    assignments: list[str] | None, arch: str | None = None, deterministic: bool | None = None
+) -> dict[str, Any]:
+    """What `--set`, `--arch` and `--deterministic` ask for, as the verbs take it."""
     from groundup.config import parse_settings
 
-    return {**parse_settings(assignments or []), **({"model.arch": arch} if arch else {})}
+    named = {"model.arch": arch or None, "device.deterministic": deterministic}
+    return {**parse_settings(assignments or []), **{key: value for key, value in named.items() if value is not None}}
 
 
 def show_run(path: Path, info: dict[str, Any], json_: bool) -> None:

@@ -29,7 +29,7 @@ def read(files: Paths, *, config: Path | None = None, set_: Sets = None, json_: 
     from groundup.documents import Document
 
     several = False
-    for item in verbs.read(files, config=config, settings=settings(set_, None)):
+    for item in verbs.read(files, config=config, settings=settings(set_)):
         if json_:
             several |= isinstance(item, Document)
             print(as_json(dataclasses.asdict(item), indent=None))
@@ -99,7 +99,7 @@ def prepare(
             paths or [],
             out=out,
             config=config,
-            settings=settings(set_, None),
+            settings=settings(set_),
             executor=executor,
             tasks=tasks,
             options=parse_settings(option or []),

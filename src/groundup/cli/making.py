@@ -5,7 +5,20 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from groundup.cli.app import Arch, Budget, Json, Paths, Sets, Size, StopAfter, app, as_json, settings, show_run
+from groundup.cli.app import (
+    Arch,
+    Budget,
+    Deterministic,
+    Json,
+    Paths,
+    Sets,
+    Size,
+    StopAfter,
+    app,
+    as_json,
+    settings,
+    show_run,
+)
 from groundup.cli.started import STARTED
 
 
@@ -20,6 +33,7 @@ def train(
     tokens: int | None = None,
     size: Size = None,
     arch: Arch = None,
+    deterministic: Deterministic = None,
     config: Path | None = None,
     set_: Sets = None,
     stop_after: StopAfter = None,
@@ -57,7 +71,7 @@ def train(
             tokens=tokens,
             size=size,
             config=config,
-            settings=settings(set_, arch),
+            settings=settings(set_, arch, deterministic),
             listen=listen,
             started=STARTED,
             stop_after=stop_after,
@@ -89,7 +103,7 @@ def resume(
     with terminal_listener() as listen:
         resumed = verbs.resume(
             run,
-            settings=settings(set_, None),
+            settings=settings(set_),
             accept_corpus=accept_corpus,
             listen=listen,
             started=STARTED,
@@ -108,6 +122,7 @@ def plan(
     tokens: int | None = None,
     size: Size = None,
     arch: Arch = None,
+    deterministic: Deterministic = None,
     config: Path | None = None,
     set_: Sets = None,
     json_: Json = False,
@@ -139,7 +154,7 @@ def plan(
             tokens=tokens,
             size=size,
             config=config,
-            settings=settings(set_, arch),
+            settings=settings(set_, arch, deterministic),
             listen=listen,
             started=STARTED,
         )
