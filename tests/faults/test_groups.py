@@ -200,7 +200,7 @@ def test_a_compiled_step_learns_the_same_in_two_processes(tmp_path, corpus, laun
 
 
 @pytest.mark.slow
-def test_minutes_end_in_time_at_the_same_step_in_all(tmp_path, corpus, launch):
+def test_minutes_end_at_the_same_step_in_all(tmp_path, corpus, launch):
     run = tmp_path / "run"
     words = [word for word in command(corpus, run) if word != "--steps" and word != STEPS]
     all_end(launch.group(2, *words, "--minutes", "0.25"))
@@ -267,6 +267,19 @@ def test_row_45_a_partition_ends_both_sides_and_the_run_continues_to_the_same_re
     both = on_hosts(two_hosts, launch, words)
     assert re.search(r"continuing from step [1-9]", all_end(both))
     assert contents(run) == contents(whole)
+
+
+@pytest.mark.slow
+def test_a_cut_shorter_than_the_timeout_changes_nothing(tmp_path, corpus, launch, whole, two_hosts):
+    run, (space, link) = tmp_path / "run", two_hosts[1]
+    both = on_hosts(two_hosts, launch, command(corpus, run))
+    both[0].wait_for(lambda: newest(run) >= 20)
+    ip("-n", space, "link", "set", link, "down")
+    time.sleep(2)
+    step = newest(run)
+    ip("-n", space, "link", "set", link, "up")
+    all_end(both)
+    assert step < STEPS and contents(run) == contents(whole)
 
 
 @pytest.mark.slow
