@@ -175,10 +175,10 @@ class Health:
     """Steps whose loss and gradient norm each step is compared with, once there were as many."""
     spike: Annotated[float, Field(ge=0)] = 8.0
     """Where a spike begins: (value - median) / (1.4826 x median absolute deviation) over the window; 0 looks for none.
-    It is recorded with the samples of its batch, which `groundup batch RUN NUMBER` shows."""
+    It is recorded with its samples, which `groundup batch RUN NUMBER` shows; small batches have a few without cause."""
     rewind: Annotated[int, Field(ge=0)] = 0
-    """How often a spike, or `training.max_bad_steps`, may send the run back to the checkpoint before it, from which it
-    goes on with the data after the spike; then the run ends. 0 never goes back: spikes are only recorded."""
+    """How often a spike of the loss, or `training.max_bad_steps`, may send the run back to the checkpoint before it,
+    to go on with the data after it; at the next one the run ends. 0 never goes back: spikes are only recorded."""
 
 
 @dataclass

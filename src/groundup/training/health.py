@@ -26,16 +26,17 @@ def robust_z(value: float, window: Sequence[float]) -> float:
 
 
 def judge(job: Job, state: State, loss: float, norm: float) -> None:
-    """Compare the finite loss and gradient norm of an update with the window before it, record it where it is a spike,
-    count it in `state.spikes`, and let the window move on."""
-    health, found = job.config.health, False
+    """Compare the finite loss and gradient norm of an update with the window before it, record it where one is a spike,
+    count spikes of the loss in `state.spikes`, and let the window move on."""
+    health, z = job.config.health, (0.0, 0.0)
     if health.spike and len(state.losses) >= health.window:
         z = robust_z(loss, state.losses), robust_z(norm, state.norms)
-        if found := max(z) >= health.spike:
+        if max(z) >= health.spike:
             facts = {"loss": loss, "loss_z": round(z[0], 2), "grad_norm": norm, "grad_norm_z": round(z[1], 2)}
             words = f"loss {loss:.4g} (z {z[0]:.1f}), gradient norm {norm:.4g} (z {z[1]:.1f})"
             record(job, state, {"event": "spike", **facts}, f"a spike: {words}")
-    state.spikes = state.spikes + 1 if found else 0
+    # a gradient norm by itself is no reason to go back: it is clipped, and on small batches a tail of it is normal
+    state.spikes = state.spikes + 1 if z[0] >= health.spike > 0 else 0
     state.losses = (*state.losses, loss)[-health.window :]
     state.norms = (*state.norms, norm)[-health.window :]
 

@@ -62,7 +62,7 @@ class State:
     norms: tuple[float, ...] = ()
     """Their gradient norms, before clipping."""
     spikes: int = 0
-    """Updates in a row that were spikes."""
+    """Updates in a row whose loss was a spike."""
     skipped: int = 0
     """Batches left out by going back."""
     rewinds: int = 0
