@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from group_runs import SETTINGS, STEPS, command, contents, newest
 from launching import Launched, Launcher, all_end, free_port
@@ -61,11 +62,18 @@ def blamed(output: str) -> str:
     return found.group() if found else ""
 
 
+def once_trained(running: Launched, run: Path) -> psutil.Process:
+    """Process 1 of a group, a moment after a checkpoint of trained weights, long before the last."""
+    running.wait_for(lambda: newest(run) >= 0)
+    process = running.workers()[1]  # found before, because that takes as long as several steps
+    running.wait_for(lambda: newest(run) >= 10)
+    return process
+
+
 def test_row_02_kill_9_of_one_process_restarts_the_group_to_the_same_result(tmp_path, corpus, launch, whole):
     run = tmp_path / "run"
     running = launch.torchrun(2, *command(corpus, run), options=("--max-restarts=1",))
-    running.wait_for(lambda: newest(run) >= 20)
-    running.workers()[1].kill()
+    once_trained(running, run).kill()
     code, output = running.end()
     assert code == 0, output
     assert re.search(r"groundup: process 1 \(\d+ on \S+\) ended, or the network", output), output
@@ -74,16 +82,22 @@ def test_row_02_kill_9_of_one_process_restarts_the_group_to_the_same_result(tmp_
     assert contents(run) == contents(whole)
 
 
-def test_row_12_a_stop_of_one_process_saves_the_same_step_in_all(tmp_path, corpus, launch, whole):
+@pytest.mark.parametrize("started_by", ["us", pytest.param("torchrun", marks=pytest.mark.slow)])
+def test_row_12_a_stop_of_one_process_saves_the_same_step_in_all(tmp_path, corpus, launch, whole, started_by):
     run = tmp_path / "run"
-    running = launch.torchrun(2, *command(corpus, run))
-    running.wait_for(lambda: newest(run) >= 20)
-    running.workers()[1].send_signal(signal.SIGTERM)
-    code, output = running.end()
-    assert code != 0 and running.codes() == {0: 75, 1: 75}, output
+    if started_by == "torchrun":  # which sends SIGTERM to the others once one has ended
+        running = launch.torchrun(2, *command(corpus, run))
+        once_trained(running, run).send_signal(signal.SIGTERM)
+        code, output = running.end()
+        assert code != 0 and running.codes() == {0: 75, 1: 75}, output
+    else:
+        main, other = launch.group(2, *command(corpus, run))
+        main.wait_for(lambda: newest(run) >= 10)
+        other.send(signal.SIGTERM)
+        output = all_end([main, other], 75)
     assert "groundup: stopped by SIGTERM" in output and not blamed(output), output
     step = newest(run)
-    assert 20 <= step < STEPS
+    assert 10 <= step < STEPS
     output = all_end(launch.group(2, "resume", run))
     assert f"continuing from step {step}" in output, output
     assert contents(run) == contents(whole)
