@@ -224,7 +224,7 @@ def long_line(path: Path, size: int) -> None:
             file.write(words[draw.integers(0, len(words), 200_000)].tobytes())
 
 
-@pytest.mark.parametrize("size", [32 * MB, pytest.param(1024 * MB, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("size", [16 * MB, pytest.param(1024 * MB, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 def test_row_33_a_line_of_a_gigabyte_takes_bounded_memory(tmp_path, weigh, size):
     folder = tmp_path / "docs"
     folder.mkdir()

@@ -42,7 +42,8 @@ def killed(corpus_dir: Path, tmp_path_factory: pytest.TempPathFactory, in_child:
         if isinstance(event, Logged) and event.entry["step"] == 14:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    assert in_child(lambda: verbs.train(corpus, out=out, steps=20, settings=CONSTANT, listen=listen)) == -9
+    waited = {**CONSTANT, "checkpoint.asynchronous": False}
+    assert in_child(lambda: verbs.train(corpus, out=out, steps=20, settings=waited, listen=listen)) == -9
     return out
 
 
