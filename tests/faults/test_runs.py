@@ -15,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torture import FIGURES, SETTINGS, differences, results
 
-from groundup import verbs
+from groundup import runs, verbs
 from groundup.corpus import IGNORE, Batches, Tokenizer
 from groundup.errors import UserError
 from groundup.events import Event, Logged, Notice
+from groundup.runs import read_entries
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 InChild = Callable[..., int]
@@ -79,6 +80,36 @@ def test_row_10_a_finished_run_made_longer_equals_one_that_was_as_long_from_the_
     assert differences(results(short), results(long)) == []
     with pytest.raises(UserError, match="at step 16 already"):
         verbs.resume(short, settings={"training.steps": 12})
+
+
+@pytest.mark.parametrize("again", [{"training.steps": 12, "optimizer.learning_rate": 1e-3}, {}], ids=["again", "plain"])
+@pytest.mark.parametrize("written", [False, True])
+def test_row_10_a_run_killed_while_it_is_made_longer_is_longer(
+    corpus_dir: Path, tmp_path: Path, in_child: InChild, written: bool, again: dict[str, Any]
+) -> None:
+    """Before and after config.toml is written: the same command, and a plain `resume`, go on with what was asked."""
+    run = verbs.train(corpus_dir, out=tmp_path / "run", steps=8, settings=CONSTANT).path
+
+    def work() -> None:
+        write = runs.write_atomic
+
+        def dying(path: Path, *more: Any, **how: Any) -> None:
+            if path.name == "config.toml":
+                if written:
+                    write(path, *more, **how)
+                os.kill(os.getpid(), signal.SIGKILL)
+            write(path, *more, **how)
+
+        runs.write_atomic = dying
+        verbs.resume(run, settings={"training.steps": 12, "optimizer.learning_rate": 1e-3})
+
+    assert in_child(work) == -9
+    info = verbs.resume(run, settings=again).info
+    assert (info["status"], info["actual"]["steps"]) == ("finished", 12)
+    assert [row["key"] for row in info["changes"]] == ["training.steps", "optimizer.learning_rate"]
+    config = verbs.resume(run).config()
+    assert (config.training.steps, config.optimizer.learning_rate) == (12, 1e-3)
+    assert read_entries(run)[-1]["learning_rate"] == 1e-3
 
 
 def test_row_18_the_same_seed_twice_gives_the_same_bytes_and_another_seed_others(

@@ -45,6 +45,15 @@ class _Rewind(TypedDict):
     skipped: Annotated[int, Field(ge=0, lt=2**53)]
 
 
+class _Change(TypedDict):
+    __pydantic_config__ = ConfigDict(strict=True)  # pyright: ignore[reportGeneralTypeIssues]
+
+    step: Annotated[int, Field(ge=0, lt=2**53)]
+    key: str
+    before: Any
+    now: Any
+
+
 class _Plan(TypedDict, total=False):
     decisions: list[_Decision]
 
@@ -65,6 +74,7 @@ class _Facts(TypedDict, total=False):
     machine: dict[str, Any]
     actual: dict[str, Any]
     changes: list[dict[str, Any]]
+    unwritten: list[_Change]
     reading_seconds: _Seconds
     training_seconds: _Seconds
     seconds_before: _Seconds

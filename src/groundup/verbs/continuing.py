@@ -42,6 +42,7 @@ def apply_settings(run: Run, config: Config, settings: Mapping[str, Any], listen
         run.update(request={**request, "settings": values, "origins": origins})
         return config
     config = decided_config(run)
+    _write_settings(run, config)
     changed = check_settings(run, config, settings)
     finished = run.info.get("status") == "finished" and run.info.get("reported")
     if changed and (STEPS in changed or not finished):
@@ -69,19 +70,14 @@ def check_settings(run: Run, config: Config, settings: Mapping[str, Any]) -> dic
 
 
 def change_settings(run: Run, config: Config, changed: Mapping[str, Any], listen: Listener) -> None:
-    """Put `changed` into `config`, into config.toml, and into the books. More steps make the run longer, also a
-    finished one; what the schedule has lowered stays lowered."""
-    step, facts, rows = _newest(run), {}, []
-    for key, value in changed.items():
-        before = config.get(key)
-        section, _, name = key.rpartition(".")
-        setattr(config.get(section), name, value)
-        config.origins[key] = f"changed at step {step}, {before!r} before"
-        rows.append((key, before, value))
+    """Put `changed` into the books, into `config`, and into config.toml. More steps make the run longer, also a
+    finished one; what the schedule has lowered stays lowered.
+
+    run.json has all of it in one write, so that whoever resumes after a kill brings config.toml into line with it.
+    """
+    step, facts = _newest(run), {}
+    rows = [{"step": step, "key": key, "before": config.get(key), "now": value} for key, value in changed.items()]
     if STEPS in changed:
-        for budget in BUDGETS:
-            if budget != STEPS:
-                setattr(config.training, budget.partition(".")[2], None)
         entries = [list(entry) for entry in run.info["horizon"]]
         start = max(step, entries[-1][0]) if step else 0
         kept = [entry for entry in entries if entry[0] < start]
@@ -93,10 +89,29 @@ def change_settings(run: Run, config: Config, changed: Mapping[str, Any], listen
                     " --set schedule.shape=constant goes on at the peaks"
                 )
             )
+    _note(run, rows, listen, unwritten=rows, **facts)
+    _write_settings(run, config)
+
+
+def _write_settings(run: Run, config: Config) -> None:
+    """Put what run.json says was changed, and config.toml does not have yet, into `config` and config.toml."""
+    rows = run.info.get("unwritten", [])
+    if not rows:
+        return
+    if fixed := [row["key"] for row in rows if is_fixed(row["key"])]:
+        raise UserError(f"is damaged: unwritten: {fixed[0][:200]} cannot change", where=run.path / "run.json")
+    values = load_config(None, {row["key"]: row["now"] for row in rows})
+    for row in rows:
+        section, _, name = row["key"].rpartition(".")
+        setattr(config.get(section), name, values.get(row["key"]))
+        config.origins[row["key"]] = f"changed at step {row['step']}, {row['before']!r} before"
+        if row["key"] == STEPS:
+            for budget in BUDGETS:
+                if budget != STEPS:
+                    setattr(config.training, budget.partition(".")[2], None)
     runs.write_atomic(run.path / "config.toml", dump_config(config))
-    run.update(**facts)
-    for key, before, value in rows:
-        _note(run, step, key, before, value, listen)
+    del run.info["unwritten"]
+    run.update()
 
 
 def decided_config(run: Run) -> Config:
@@ -146,18 +161,21 @@ def note_corpus(run: Run, changes: list[str], listen: Listener) -> None:
     """Forget what was measured on the corpus before, and note that it is another from here on."""
     for fact in ("corpus", "baselines"):
         run.info.pop(fact, None)
-    _note(run, _newest(run), "corpus", None, "; ".join(changes), listen)
+    row = {"step": _newest(run), "key": "corpus", "before": None, "now": "; ".join(changes)}
+    _note(run, [row], listen)
     listen(Notice("losses from here on are those of other texts and not comparable with those before", "warning"))
 
 
-def _note(run: Run, step: int, key: str, before: Any, now: Any, listen: Listener) -> None:
-    row = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": "changed", "step": step}
-    row |= {"key": key, "before": before, "now": now}
+def _note(run: Run, rows: list[dict[str, Any]], listen: Listener, **facts: Any) -> None:
+    """Put changes on record, together with what else they change in run.json."""
+    time = datetime.now(UTC).isoformat(timespec="milliseconds")
+    run.update(changes=[*run.info.get("changes", []), *({"time": time, **row} for row in rows)], **facts)
     journal = Journal(run.path / "events.jsonl")
-    journal.append(row)
+    for row in rows:
+        journal.append({"time": time, "event": "changed", **row})
+        before = f", {row['before']} before" if row["before"] is not None else ""
+        listen(Notice(f"{row['key']} is {row['now']} from step {row['step']} on{before}"))
     journal.close()
-    run.update(changes=[*run.info.get("changes", []), {name: row[name] for name in row if name != "event"}])
-    listen(Notice(f"{key} is {now} from step {step} on" + (f", {before} before" if before is not None else "")))
 
 
 def _newest(run: Run) -> int:

@@ -195,7 +195,7 @@ def _work(
         if limit:
             stop.end_by(*limit)
         run = Run.open(run.path)
-        if settings:
+        if settings or run.info.get("unwritten"):
             config = apply_settings(run, config, settings, listen)
         if run.info.get("status") == "finished" and run.info.get("reported"):
             if error := ended_badly(run):
