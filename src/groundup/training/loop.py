@@ -21,7 +21,7 @@ from groundup.training.job import Job
 from groundup.training.loss import loss_sums
 from groundup.training.optimizers import clip_gradients
 from groundup.training.rewinds import go_back
-from groundup.training.saving import Saver
+from groundup.training.saving import Saver, scheduled
 from groundup.training.schedules import multiplier
 from groundup.training.state import State, Sums
 
@@ -40,8 +40,7 @@ def fit(job: Job, state: State) -> str:
 
 
 def _fit(job: Job, state: State, saver: Saver) -> str:
-    every = job.config.evaluation.every, job.config.checkpoint.every, job.config.training.log_every
-    evaluation_every, checkpoint_every, log_every = (step or 1 for step in every)
+    evaluation_every, log_every = job.config.evaluation.every or 1, job.config.training.log_every or 1
     forward = job.group.data_parallel(job.model, job.compute.compile(loss_sums))
     if job.group.size > 1:
         # DDP lays out the gradients anew after its first backward pass, and with it changes the order in which those of
@@ -59,7 +58,7 @@ def _fit(job: Job, state: State, saver: Saver) -> str:
         evaluating = final or state.step % evaluation_every == 0
         try:
             job.poll()
-            if (evaluating or state.step % checkpoint_every == 0) and not _save(job, saver, arrived):
+            if (final or scheduled(job.config, state.step)) and not _save(job, saver, arrived):
                 return "not finite"
             for row in job.rewinds.take(state):
                 job.metrics.happened(row)

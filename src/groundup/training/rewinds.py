@@ -12,11 +12,11 @@ from groundup import runs
 from groundup.errors import UserError
 from groundup.events import Notice
 from groundup.training.checkpoint import restore
+from groundup.training.saving import Saver, scheduled
 from groundup.training.state import State
 
 if TYPE_CHECKING:
     from groundup.training.job import Job
-    from groundup.training.saving import Saver
 
 TROUBLE = ("spike", "bad_step")
 """The events that a run goes back for."""
@@ -49,7 +49,7 @@ class Rewinds:
         return taken
 
 
-def go_back(job: "Job", saver: "Saver", state: State) -> bool:
+def go_back(job: "Job", saver: Saver, state: State) -> bool:
     """Take model, optimizer, figures and `state` back to before the trouble that the last update, or the last
     `state.bad_steps`, met; False, with nothing changed, where that is not allowed any more."""
     first, last = state.step - max(state.bad_steps, 1), state.step - 1
@@ -89,12 +89,11 @@ def abandoned(run: runs.Run) -> list[int]:
 
 
 def _decide(job: "Job", first: int, last: int, state: State) -> dict[str, Any] | None:
-    every = job.config.evaluation.every or 1, job.config.checkpoint.every or 1
     if job.rewinds.count >= job.config.health.rewind:
         return None
     # what a signal left is no choice: without the signal it would not be there
-    scheduled = [step for step in runs.published(job.run.path) if any(step % n == 0 for n in every)]
-    for step in reversed(scheduled):
+    steps = [step for step in runs.published(job.run.path) if scheduled(job.config, step)]
+    for step in reversed(steps):
         if step < first and not runs.verify(job.run.path / f"step-{step:08d}"):
             rows = runs.read_journal(job.run.path / "metrics.jsonl")
             return {

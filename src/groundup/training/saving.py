@@ -26,6 +26,11 @@ MORE_BYTES = 1 << 16
 """Of a checkpoint, beside its tensors and its tokenizer: JSON files and headers."""
 
 
+def scheduled(config: Config, step: int) -> bool:
+    """Whether a run saves at `step` unasked: at evaluations, and every `checkpoint.every` steps."""
+    return any(step % (every or 1) == 0 for every in (config.evaluation.every, config.checkpoint.every))
+
+
 @dataclass(frozen=True)
 class _Durable:
     """A save that is done: where, when, and seconds from its beginning."""
@@ -132,12 +137,11 @@ class Saver:
 
     def _prune(self, best: int) -> None:
         settings = self._config.checkpoint
-        every = settings.every or 1, self._config.evaluation.every or 1
-        lasting = settings.keep_every * every[0]
+        lasting = settings.keep_every * (settings.every or 1)
         runs.prune(
             self._run,
             keep=settings.keep,
             spare={0, best, *(step for step in runs.published(self._run) if lasting and step % lasting == 0)},
-            every=lambda step: any(step % interval == 0 for interval in every),
+            every=lambda step: scheduled(self._config, step),
             hashed=self._hashed,
         )
