@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundup.runs import Journal, read_journal
+from groundup.runs import Journal, parse_row, read_journal
 
 ROWS = [{"step": step, "loss": 1 / (step + 3), "text": "é\n\u2028\r" * step} for step in range(6)]
 
@@ -61,6 +61,18 @@ def test_lines_that_hold_no_row_are_passed_over(tmp_path):
     lines = [json.dumps(ROWS[0]), "", "12", "[1]", "{", "[" * 100_000, "\x00", json.dumps(ROWS[1])]
     path.write_text("".join(line + "\n" for line in lines))
     assert list(read_journal(path)) == ROWS[:2]
+
+
+def test_a_line_in_whose_text_a_bit_has_flipped_is_no_row_to_any_reader(tmp_path):
+    path = tmp_path / "x.jsonl"
+    journal_of(path, ROWS[:3]).close()
+    first, second, third = path.read_bytes().splitlines(keepends=True)
+    flipped = second.replace("é".encode(), "é".encode().replace(b"\xc3", b"\xc2\xff"))
+    path.write_bytes(first + flipped + third)
+    assert parse_row(flipped) is None
+    assert list(read_journal(path)) == [ROWS[0], ROWS[2]]
+    assert Journal(path).cut(9) == 1
+    assert path.read_bytes() == first + third
 
 
 @pytest.mark.parametrize("step", [0, 1, 3, 6, 100])

@@ -5,7 +5,7 @@ Everything a crash must not damage goes through this room.
 
 from groundup.runs.checkpoints import link_best, newest_good, prune, publish, published, retract
 from groundup.runs.files import fsync_directory, mount_point, read_json, read_text, write_atomic
-from groundup.runs.journal import Journal, read_entries, read_journal
+from groundup.runs.journal import Journal, parse_row, read_entries, read_journal
 from groundup.runs.layout import Run, find_checkpoint
 from groundup.runs.lock import locked
 from groundup.runs.manifest import verify
@@ -21,6 +21,7 @@ __all__ = [
     "locked",
     "mount_point",
     "newest_good",
+    "parse_row",
     "prune",
     "publish",
     "published",

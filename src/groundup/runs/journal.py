@@ -43,7 +43,7 @@ class Journal:
             for line in file:
                 if not line.endswith(b"\n"):
                     break
-                row = _row(line)
+                row = parse_row(line)
                 if row is None or type(row.get("step")) is not int:
                     lost += 1
                 elif row["step"] < step:
@@ -78,15 +78,16 @@ def read_journal(path: Path) -> Iterator[dict[str, Any]]:
             for line in file:
                 if not line.endswith(b"\n"):
                     return
-                if (row := _row(line)) is not None:
+                if (row := parse_row(line)) is not None:
                     yield row
     except FileNotFoundError:
         return
 
 
-def _row(line: bytes) -> dict[str, Any] | None:
+def parse_row(line: bytes) -> dict[str, Any] | None:
+    """The row that a line of a journal holds; None where it holds none, as after a crash or after a bit has flipped."""
     try:
-        row = json.loads(line.decode(errors="replace"))
+        row = json.loads(line.decode())
     except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None

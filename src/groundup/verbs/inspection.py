@@ -14,7 +14,7 @@ from groundup.config import Config, load_config
 from groundup.corpus import Corpus
 from groundup.corpus.corpus import file_sha256
 from groundup.errors import UserError
-from groundup.runs import Run, published, read_json, verify
+from groundup.runs import Run, parse_row, published, read_json, verify
 from groundup.verbs.request import PathLike
 
 _FIGURES = ("metrics.jsonl", "probes.jsonl", "samples.jsonl")
@@ -162,7 +162,7 @@ class _Examination:
                     self._damage(path, "the file is missing")
                 continue
             *lines, torn = path.read_bytes().split(b"\n")
-            rows = [_row(line) for line in lines]
+            rows = [parse_row(line) for line in lines]
             bad = [number for number, row in enumerate(rows, 1) if row is None]
             if torn:
                 self.left_over.append({"file": name, "what": "its last line is half written"})
@@ -217,14 +217,6 @@ class _Examination:
         path = Path(path)
         name = path.relative_to(self.path) if path.is_relative_to(self.path) else path
         self.damaged.append({"file": str(name), "what": what})
-
-
-def _row(line: bytes) -> dict[str, Any] | None:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return row if isinstance(row, dict) else None
 
 
 def _holder(path: Path) -> str | None:
