@@ -1,5 +1,6 @@
 """Row 3: a disk that fills at any operation, for real too, costs nothing that was there."""
 
+import contextlib
 import errno
 import os
 import shutil
@@ -9,7 +10,7 @@ from typing import Any
 
 import disks
 import pytest
-from torture import SETTINGS, STEPS, differences, results
+from torture import SETTINGS, STEPS, before_operations, differences, results
 
 import groundup
 from groundup.cli import main
@@ -104,3 +105,52 @@ def test_row_03_a_run_on_a_disk_that_is_really_full_can_go_on_once_there_is_room
     assert "Traceback" not in said
     assert f"free on the disk at {disk}" in said and " needs " in said, said
     assert differences(results(out), whole) == []
+
+
+def test_row_03_a_full_disk_is_named_whatever_meets_it_first(
+    corpus_dir: Path, killed: Path, tmp_path: Path, in_child: Callable[..., int]
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+
+    def work() -> None:
+        disks.mount(disk, 100 << 20)
+        run = shutil.copytree(killed, disk / "run", symlinks=True)
+        with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
+            while filler.write(bytes(1 << 16)):
+                pass
+        for words in (["resume", run], ["resume", run, "--set=training.log_every=3"], ["train", corpus_dir, "--out"]):
+            with pytest.raises(SystemExit) as end:
+                main([str(word) for word in ([*words, disk / "new"] if words[-1] == "--out" else words)])
+            assert end.value.code == 2
+        (disk / "filler").unlink()
+        assert groundup.resume(run).info["status"] == "finished"
+
+    code, said = in_child(work, output=tmp_path / "said"), (tmp_path / "said").read_text()
+    if code == disks.REFUSED:
+        pytest.skip("this machine lets nobody mount a disk")
+    assert code == 0, said
+    assert "Traceback" not in said
+    assert said.count(f"free on the disk at {disk}, and each checkpoint needs") == 2
+    assert said.count("make room on this disk; then `groundup resume") == 2
+    assert f"free on the disk at {disk})" in said
+    assert said.count("make room on this disk, or give another --out") == 1
+
+
+@pytest.mark.parametrize("first", range(1, 40, 3))
+def test_row_03_a_disk_that_fills_at_any_operation_of_a_resume_is_named(
+    run: Path, tmp_path: Path, in_child: Callable[..., int], first: int
+) -> None:
+    """Nothing can be written from then on: neither the lock, the settings, the figures nor a checkpoint."""
+
+    def work() -> None:
+        def fail(number: int) -> None:
+            if number >= first:
+                raise FULL
+
+        before_operations(fail)
+        with pytest.raises(UserError, match=r"No space left on device.* free on the disk at "):
+            groundup.resume(run, settings={"training.log_every": 3})
+
+    code = in_child(work, output=tmp_path / "said")
+    assert code == 0, (tmp_path / "said").read_text()

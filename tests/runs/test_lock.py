@@ -76,6 +76,6 @@ def test_two_runs_are_locked_independently(tmp_path):
 
 def test_a_run_that_cannot_be_locked_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError) as caught, locked(Path(tmp_path / "file")):
+    with pytest.raises(OSError) as caught, locked(Path(tmp_path / "file")):
         pass
     assert str(tmp_path / "file") in str(caught.value)

@@ -15,7 +15,8 @@ from groundup.errors import UserError
 def locked(run: Path) -> Iterator[None]:
     """Hold the run's lock; the operating system frees it when the process dies, however it dies.
 
-    Raises UserError naming the host and process that holds it, and for a run in which writing would write elsewhere.
+    Raises UserError naming the host and process that holds it, and for a run in which writing would write elsewhere;
+    OSError where it cannot be written.
     """
     refuse_links(run)
     path = run / ".lock"
@@ -28,8 +29,6 @@ def locked(run: Path) -> Iterator[None]:
         raise UserError(
             f"the run is in use by {who}", where=run, fix="wait for it, stop it, or give another --out"
         ) from None
-    except OSError as error:
-        raise UserError(f"cannot be written: {error}", where=run, fix="give another --out") from None
     try:
         holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
         yield

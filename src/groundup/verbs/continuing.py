@@ -1,6 +1,5 @@
 """What may be other when a run goes on: some settings, and, where the user says so, its corpus."""
 
-import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +9,6 @@ from groundup.config import BUDGETS, Config, dump_config, load_config
 from groundup.corpus import Corpus
 from groundup.errors import UserError
 from groundup.events import Listener, Notice
-from groundup.parallel import available_memory
 from groundup.runs import Journal, Run
 
 STEPS = "training.steps"
@@ -128,20 +126,6 @@ def decided_config(run: Run) -> Config:
             fix="put the file back as it was, or begin another run with another --out",
         )
     return config
-
-
-def memory_ran_out(run: Run, config: Config, doing: str) -> UserError:
-    """What to say when there was no memory left while `doing`: which setting needs less."""
-    microbatch = config.training.microbatch
-    if "horizon" in run.info and microbatch and microbatch > 1:
-        fix = (
-            f"`groundup resume {shlex.quote(str(run.path))} --set training.microbatch={microbatch // 2}` continues with"
-            f" half as many sequences at once ({microbatch} now)"
-        )
-    else:
-        fix = "begin again with a smaller --size or --set model.context, or give the process more memory"
-    free = f"{available_memory() / 1e6:,.0f} MB are free now"
-    return UserError(f"memory ran out while {doing} ({free})", where=run.path, fix=fix)
 
 
 def corpus_changes(run: Run, corpus: Corpus) -> list[str]:

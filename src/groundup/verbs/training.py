@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,7 +19,8 @@ from groundup.parallel import Group, group_of_processes, ran_out_of_memory
 from groundup.planning import DEFAULT_MINUTES
 from groundup.reporting import ProgressLog, plain_line
 from groundup.runs import Run
-from groundup.verbs.continuing import apply_settings, corpus_changes, decided_config, memory_ran_out, note_corpus
+from groundup.verbs.continuing import apply_settings, corpus_changes, decided_config, note_corpus
+from groundup.verbs.exhaustion import disk_errors_told, memory_ran_out
 from groundup.verbs.finishing import ended_badly, finish
 from groundup.verbs.fitting import decide_run, train_model
 from groundup.verbs.following import follow
@@ -85,7 +85,8 @@ def train(
             "inputs": fingerprint(given, resolved.data.exclude),
         }
         directory = Path(out)
-        run = _claim(directory, request)
+        with disk_errors_told(directory):
+            run = _claim(directory, request)
         return _work(run, resolved, given, group, listen, began, limit)
 
 
@@ -154,10 +155,6 @@ def _claim(directory: Path, request: dict[str, Any]) -> Run:
             return _begun(directory, request)
     except (NotADirectoryError, FileExistsError):
         raise UserError("is not a directory", where=directory, fix="give another --out") from None
-    except OSError as error:
-        raise UserError(
-            f"cannot be written: {error.strerror or error}", where=directory, fix="give another --out"
-        ) from None
     return run
 
 
@@ -190,7 +187,11 @@ def _work(
     accept: bool = False,
 ) -> Run:
     """Bring a run from whatever state it is in to its end."""
-    with runs.locked(run.path), runs.stop_on_signals(config.training.grace) as stop:
+    with (
+        disk_errors_told(run.path),
+        runs.locked(run.path),
+        runs.stop_on_signals(config.training.grace) as stop,
+    ):
         group.heed(stop)
         if limit:
             stop.end_by(*limit)
@@ -229,18 +230,9 @@ def _work(
             run.update(status="stopped", stop_reason=str(stopped), seconds_before=round(spent, 2))
             raise Stopped(str(stopped), fix=f"`groundup resume {shlex.quote(str(run.path))}` continues it") from None
         except (MemoryError, RuntimeError, OSError) as error:
-            if ran_out_of_memory(error):
-                raise memory_ran_out(run, config, doing) from error
-            if not isinstance(error, OSError):
+            if not ran_out_of_memory(error):
                 raise
-            free, saved = shutil.disk_usage(run.path).free, [*runs.published(run.path).values()]
-            needed = sum(path.stat().st_size for path in saved[-1].rglob("*")) if saved else 0
-            raise UserError(
-                f"the run could not be written: {error.strerror or error} ({free:,} bytes are free on the disk at"
-                f" {runs.mount_point(run.path)}{f', and each checkpoint needs {needed:,}' if needed else ''})",
-                where=error.filename or run.path,
-                fix=f"make room on this disk; then `groundup resume {shlex.quote(str(run.path))}` continues it",
-            ) from error
+            raise memory_ran_out(run, config, doing) from error
         return run
 
 
