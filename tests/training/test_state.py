@@ -1,4 +1,6 @@
+import json
 import math
+import re
 
 import pytest
 
@@ -48,6 +50,7 @@ def test_a_fresh_state_survives(tmp_path):
         '{"window": {}, "losses": 3}',
         '{"window": {}, "losses": [1.0], "norms": []}',
         '{"window": {}, "losses": [1], "norms": [1.0]}',
+        '{"window": {}, "losses": [1.0], "norms": [-1e308]}',
         '{"window": 3}',
         '{"window": {"nll": 0, "x": 1}}',
         '{"window": {}, "y": 1}',
@@ -57,6 +60,24 @@ def test_what_is_no_state_is_named(tmp_path, content):
     path = tmp_path / "state.json"
     path.write_text(content)
     with pytest.raises(UserError) as caught:
+        State.load(path)
+    assert caught.value.where == str(path)
+
+
+@pytest.mark.parametrize(
+    ("window", "key"),
+    [
+        ({"nll": 1.0, "correct": 0, "tokens": 1, "bytes": 0}, "window.bytes"),
+        ({"nll": 1.0, "correct": 0, "tokens": 0, "bytes": 1}, "window.tokens"),
+        ({"nll": 1.0, "correct": 3, "tokens": 2, "bytes": 9}, "window.correct"),
+        ({"nll": "x", "correct": 0, "tokens": 0, "bytes": 0}, "window.nll"),
+        ({"nll": 1.0, "correct": 0, "tokens": -1, "bytes": 0}, "window.tokens"),
+    ],
+)
+def test_a_window_that_nothing_could_have_summed_is_refused_with_its_key(tmp_path, window, key):
+    path = tmp_path / "state.json"
+    path.write_text(json.dumps({"window": window}))
+    with pytest.raises(UserError, match=re.escape(key)) as caught:
         State.load(path)
     assert caught.value.where == str(path)
 

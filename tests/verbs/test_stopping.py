@@ -144,6 +144,13 @@ def test_a_stop_leaves_room_for_the_longest_step_and_for_two_saves(told: Any, tm
     assert told(*steps, limit=1000.0)[0].room == 20.0  # what the process before measured
 
 
+@pytest.mark.parametrize("seconds", ["1" + "0" * 400, "NaN", "Infinity", "-5", "1e308", "true", '"x"', "[]"])
+def test_a_journal_in_which_a_save_took_no_length_of_time_is_borne(told: Any, tmp_path: Path, seconds: str) -> None:
+    rows = [f'{{"event": "saved", "step": 2, "seconds": {value}}}\n' for value in ("7.5", seconds)]
+    (tmp_path / "events.jsonl").write_text("".join(rows))
+    assert told((10.0, Phase("training")), (12.0, Progress(1)), limit=1000.0)[0].room == 17.0
+
+
 def test_a_save_that_takes_longer_than_the_grace_is_announced_once(told: Any, tmp_path: Path) -> None:
     saves = [(float(n), Saved(n, tmp_path, seconds)) for n, seconds in enumerate((4.0, 6.0, 7.0))]
     _, said = told(*saves, limit=float("inf"), grace=5.0)

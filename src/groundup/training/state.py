@@ -91,7 +91,7 @@ class State:
         """The state that `to_json` wrote; raises UserError naming the file when it is not one."""
         raw = read_json(path)
         try:
-            state = cls(**{**_checked(cls, raw), "window": Sums(**_checked(Sums, raw["window"]))})
+            state = cls(**{**_checked(cls, raw), "window": _window(raw["window"])})
             if len(state.losses) != len(state.norms):
                 raise ValueError("losses and norms are of different lengths")
             return state
@@ -99,12 +99,23 @@ class State:
             raise UserError(f"is not a training state: {error}", where=path) from None
 
 
+def _window(raw: Any) -> Sums:
+    window = Sums(**_checked(Sums, raw, "window."))
+    if (window.tokens > 0) != (window.bytes > 0):
+        raise ValueError(f"window.bytes is {window.bytes} and window.tokens {window.tokens}: both are 0, or neither")
+    if window.correct > window.tokens:
+        raise ValueError(f"window.correct is {window.correct}, more than window.tokens, which is {window.tokens}")
+    return window
+
+
 _COUNTS, _NUMBERS = (int, int | None), (float, float | None)
 _LONGEST = 1 << 12  # as health.window may be
+_LARGEST = 1e300  # differences of what is smaller are finite
 
 
-def _checked(kind: type[State] | type[Sums], raw: Any) -> dict[str, Any]:
-    """`raw` where every number is one of its field's type: counts from 0, finite numbers; raises ValueError if not."""
+def _checked(kind: type[State] | type[Sums], raw: Any, within: str = "") -> dict[str, Any]:
+    """`raw` where every number is one of its field's type: counts from 0, finite numbers; raises ValueError if not,
+    naming the key, which is `within` another."""
     if not isinstance(raw, dict):
         raise ValueError(f"{str(raw)[:50]} is no object")
     for entry in fields(kind):
@@ -115,17 +126,17 @@ def _checked(kind: type[State] | type[Sums], raw: Any) -> dict[str, Any]:
         if entry.type not in (*_COUNTS, *_NUMBERS) or (value is None and entry.default is None):
             continue
         if type(value) is int and not -(2**63) <= value < 2**63:
-            raise ValueError(f"{entry.name} is more than such a number can be")
+            raise ValueError(f"{within}{entry.name} is more than such a number can be")
         if entry.type in _COUNTS and (type(value) is not int or value < 0):
-            raise ValueError(f"{entry.name} is {str(value)[:50]}, not a count")
+            raise ValueError(f"{within}{entry.name} is {str(value)[:50]}, not a count")
         if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-            raise ValueError(f"{entry.name} is {str(value)[:50]}, not a number")
+            raise ValueError(f"{within}{entry.name} is {str(value)[:50]}, not a number")
     return raw
 
 
 def _finite(name: str, values: Any) -> tuple[float, ...]:
     if not isinstance(values, list | tuple) or len(values) > _LONGEST:
         raise ValueError(f"{name} is no list of numbers")
-    if not all(type(value) is float and math.isfinite(value) for value in values):
-        raise ValueError(f"{name} holds what is not a number")
+    if not all(type(value) is float and abs(value) <= _LARGEST for value in values):
+        raise ValueError(f"{name} holds what is no number that training could have had")
     return tuple(values)

@@ -6,6 +6,8 @@ from pathlib import Path
 from groundup.events import Event, Listener, Notice, Phase, Progress, Saved
 from groundup.runs import StopRequest, read_journal
 
+_LONGEST = 1e9  # seconds, of a save
+
 
 class StopInTime:
     """Listens to a run and keeps `stop.room` at the time that a stop takes: the longest step so far, with what is done
@@ -16,8 +18,10 @@ class StopInTime:
 
     def __init__(self, stop: StopRequest, run: Path, tell: Listener) -> None:
         self._stop, self._tell = stop, tell
-        saves = [row.get("seconds") for row in read_journal(run / "events.jsonl") if row.get("event") == "saved"]
-        self._saving = max((float(seconds) for seconds in saves[-3:] if isinstance(seconds, int | float)), default=0.0)
+        rows = read_journal(run / "events.jsonl")
+        saves = [row["seconds"] for row in rows if row.get("event") == "saved" and "seconds" in row]
+        # anyone may have written the file: what is no length of time is left out, like a row that is none
+        self._saving = max((float(x) for x in saves[-3:] if type(x) in (int, float) and 0 <= x < _LONGEST), default=0.0)
         self._step, self._most, self._warned = 0.0, float("inf"), False
         self._last: float | None = None  # when the step before was done
 
