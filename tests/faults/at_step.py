@@ -1,6 +1,6 @@
 """Faults at a step of training, and the command line in a forked child."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -28,3 +28,21 @@ def train_command(corpus: Path, out: Path, **settings: Any) -> None:
     given = SETTINGS | {key.replace("__", "."): value for key, value in settings.items()}
     sets = [f"--set={key}={value}" for key, value in given.items()]
     main(["train", str(corpus), "--out", str(out), "--steps", str(STEPS), *sets])
+
+
+def break_loss(patch: pytest.MonkeyPatch, numbers: Collection[int], value: float, *, gradient_only: bool) -> None:
+    """Make the loss of some batches, or only its gradient, `value`."""
+    honest, gradients, bad = loop.loss_sums, loop._gradients, [False]
+
+    def watched(job: Any, number: int, *how: Any) -> Any:
+        bad[0] = number in numbers
+        return gradients(job, number, *how)
+
+    def broken(model: Any, inputs: Any, targets: Any) -> Any:
+        nll, correct = honest(model, inputs, targets)
+        if bad[0] and gradient_only:
+            nll.register_hook(lambda slope: slope * value)
+        return (nll * value if bad[0] and not gradient_only else nll), correct
+
+    patch.setattr(loop, "_gradients", watched)
+    patch.setattr(loop, "loss_sums", broken)

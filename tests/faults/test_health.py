@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from at_step import break_loss
 from torture import results
 
 import groundup
@@ -44,24 +45,6 @@ def spoil(patch: pytest.MonkeyPatch, numbers: Collection[int]) -> list[int]:
 
     patch.setattr(Batches, "at", at)
     return dealt
-
-
-def break_loss(patch: pytest.MonkeyPatch, numbers: Collection[int], value: float, *, gradient_only: bool) -> None:
-    """Make the loss of some batches, or only its gradient, `value`."""
-    honest, gradients, bad = loop.loss_sums, loop._gradients, [False]
-
-    def watched(job: Any, number: int, *how: Any) -> Any:
-        bad[0] = number in numbers
-        return gradients(job, number, *how)
-
-    def broken(model: Any, inputs: Any, targets: Any) -> Any:
-        nll, correct = honest(model, inputs, targets)
-        if bad[0] and gradient_only:
-            nll.register_hook(lambda slope: slope * value)
-        return (nll * value if bad[0] and not gradient_only else nll), correct
-
-    patch.setattr(loop, "_gradients", watched)
-    patch.setattr(loop, "loss_sums", broken)
 
 
 @pytest.fixture

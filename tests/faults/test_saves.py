@@ -15,11 +15,15 @@ from at_step import after_update, train_command
 from torture import SETTINGS, STEPS, differences, results
 
 import groundup
+from groundup.config import load_config
+from groundup.corpus import Tokenizer
 from groundup.errors import UserError
 from groundup.events import Event, Notice, Progress
 from groundup.model import load_model
-from groundup.runs import find_checkpoint, newest_good, published, read_journal
+from groundup.runs import find_checkpoint, newest_good, publish, published, read_journal
+from groundup.training import Metrics
 from groundup.training import checkpoint as checkpoint_module
+from groundup.training.saving import Saver
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -168,3 +172,15 @@ def test_row_17_nor_are_they_when_a_signal_asks_for_a_stop(
     assert list(published(tmp_path / "run")) == [0, 4, 8]
     groundup.resume(tmp_path / "run")  # where nothing poisons them
     assert differences(results(tmp_path / "run"), whole) == []
+
+
+def test_row_05_a_best_that_cannot_be_named_is_told_and_leaves_the_one_before(tmp_path: Path) -> None:
+    said: list[Event] = []
+    publish(tmp_path, 4, lambda directory: None)
+    with Saver(tmp_path, load_config(None, {}), Tokenizer.of_bytes(), Metrics(tmp_path), said.append) as saver:
+        saver.link_best(4)
+        saver.link_best(8)
+    assert (tmp_path / "best").resolve().name == "step-00000004"
+    assert [event.text for event in said if isinstance(event, Notice)] == [
+        "`best` stays as it was: there is no checkpoint of step 8"
+    ]

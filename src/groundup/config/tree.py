@@ -202,7 +202,7 @@ class Checkpoint:
     every: Count | None = None
     """Steps between two checkpoints, beside those at evaluations."""
     keep: Count = 2
-    """Newest checkpoints kept, beside step 0 and the best."""
+    """Newest checkpoints kept, beside step 0 and, of each that is kept, the best from before it."""
     keep_every: Annotated[int, Field(ge=0)] = 0
     """K: every K-th checkpoint, counted at multiples of `every`, is kept for good; 0 keeps none for that."""
     asynchronous: bool = True

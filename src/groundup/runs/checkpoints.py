@@ -104,13 +104,15 @@ def prune(
     keep: int,
     spare: Collection[int],
     every: Callable[[int], bool],
+    needs: Callable[[int], int | None] = lambda _: None,
     hashed: set[int] | None = None,
 ) -> None:
     """Delete old checkpoints: all but the newest `keep` good ones, those in `spare`, and never the newest good one.
 
-    One whose step `every` does not call scheduled was made by a signal, and goes once a newer one stands. A damaged
-    one does not count and is left for `newest_good` to name. `hashed` are the steps whose content this process has
-    read back: of these only names and sizes are compared again, and what is hashed here joins them.
+    With each stays the one that it `needs`: going on from it would otherwise lack its best so far. One whose step
+    `every` does not call scheduled was made by a signal, and goes once a newer one stands. A damaged one does not count
+    and is left for `newest_good` to name. `hashed` are the steps whose content this process has read back: of these
+    only names and sizes are compared again, and what is hashed here joins them.
     """
     found, hashed = published(run), set() if hashed is None else hashed
     scheduled = [step for step in found if every(step)]
@@ -124,6 +126,7 @@ def prune(
                 hashed.add(step)
                 stands = True
                 keep -= every(step)
+    kept |= {need for step in kept & found.keys() if (need := needs(step)) is not None}
     _delete(run, [path for step, path in found.items() if step not in kept])
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from groundup import runs
 from groundup.config import Config
 from groundup.corpus import Tokenizer
+from groundup.errors import UserError
 from groundup.events import Listener, Notice, Saved
 from groundup.model import Transformer
 from groundup.training.checkpoint import Staging, writer
@@ -56,6 +57,7 @@ class Saver:
         self._under_way: deque[tuple[Future[Any], Callable[[Any], None]]] = deque()
         self._weights, self._moments = Staging(), Staging()
         self._hashed: set[int] = set()
+        self._best_of: dict[int, int | None] = {}
 
     def save(self, model: Transformer, optimizers: Optimizers, state: State) -> None:
         """Save `state`, which must not change any more, with the weights and moments of this moment.
@@ -86,14 +88,19 @@ class Saver:
         self._do(lambda: self._publish(state, write, size, began), report)
 
     def link_best(self, step: int) -> None:
-        """Point `best` at the checkpoint of `step`, once it is published."""
+        """Point `best` at the checkpoint of `step`, once it is published; a warning where there is none."""
         checkpoint = self._run / f"step-{step:08d}"
 
-        def link() -> None:
-            if checkpoint.is_dir():  # else saving it failed, which is reported already
+        def link() -> bool:
+            if there := checkpoint.is_dir():
                 runs.link_best(self._run, checkpoint)
+            return there
 
-        self._do(link, lambda _: None)
+        def report(there: bool) -> None:
+            if not there:
+                self._listen(Notice(f"`best` stays as it was: there is no checkpoint of step {step}", "warning"))
+
+        self._do(link, report)
 
     def check(self) -> None:
         """Report what is done by now; raise UserError where it failed."""
@@ -132,16 +139,26 @@ class Saver:
         path = runs.publish(self._run, state.step, write, size=size)
         durable = _Durable(path, datetime.now(UTC).isoformat(timespec="milliseconds"), time.monotonic() - began)
         self._hashed.add(state.step)
-        self._prune(state.best_step or 0)
+        self._best_of[state.step] = state.best_step
+        self._prune()
         return durable
 
-    def _prune(self, best: int) -> None:
+    def _prune(self) -> None:
         settings = self._config.checkpoint
         lasting = settings.keep_every * (settings.every or 1)
         runs.prune(
             self._run,
             keep=settings.keep,
-            spare={0, best, *(step for step in runs.published(self._run) if lasting and step % lasting == 0)},
+            spare={0, *(step for step in runs.published(self._run) if lasting and step % lasting == 0)},
             every=lambda step: scheduled(self._config, step),
+            needs=self._needs,
             hashed=self._hashed,
         )
+
+    def _needs(self, step: int) -> int | None:
+        if step not in self._best_of:
+            try:
+                self._best_of[step] = State.load(self._run / f"step-{step:08d}" / "training" / "state.json").best_step
+            except UserError:  # it is damaged, and no run goes on from it
+                return None
+        return self._best_of[step]
