@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 import groundup
+from groundup import runs
 from groundup.cli import main
 from groundup.errors import UserError
 from groundup.reporting import describe_diagnosis
@@ -152,3 +154,19 @@ def test_the_command_exits_with_0_1_or_2(run: Path, tmp_path: Path, capsys: pyte
     assert code(run) == 2
     with pytest.raises(UserError):
         groundup.doctor(tmp_path)
+
+
+def test_who_is_training_in_it_is_who_holds_its_lock_and_no_process_that_has_the_number_of_one_that_died(
+    run: Path,
+) -> None:
+    name = f"process {os.getpid()} on {socket.gethostname()}"
+    (run / ".lock-holder").write_text(f"{name}\n")  # left by one that was killed; another has its number by now
+    found = groundup.doctor(run)
+    assert found["in_use"] is None and found["left_over"] == [{"file": ".lock-holder", "what": "its process has died"}]
+    with runs.locked(run):
+        held = groundup.doctor(run)
+        assert held["in_use"] == name and held["next"].startswith(f"{name} is training in it")
+        (run / ".lock-holder").unlink()
+        assert groundup.doctor(run)["in_use"] == "another process"
+    with runs.locked(run):  # looking has left the lock free
+        pass

@@ -4,11 +4,10 @@ import hashlib
 import json
 import re
 import shlex
-import socket
 from pathlib import Path
 from typing import Any
 
-import psutil
+from filelock import FileLock, Timeout
 
 from groundup.config import Config, load_config
 from groundup.corpus import Corpus
@@ -220,12 +219,21 @@ class _Examination:
 
 
 def _holder(path: Path) -> str | None:
-    """Who trains in the run now, as far as this machine can tell."""
+    """Who trains in the run now. Its lock says whether anybody does: a process that died may have left its name, and
+    another may have its number by now."""
+    if not (path / ".lock").is_file():
+        return None
+    lock, unnamed = FileLock(path / ".lock"), None
+    try:
+        lock.acquire(blocking=False)
+        lock.release()
+        return None
+    except Timeout:
+        unnamed = "another process"
+    except OSError:  # as on a disk that cannot be written: there only the name is known
+        pass
     try:
         who = (path / ".lock-holder").read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
-        return None
-    known = re.fullmatch(r"process (\d+) on (.+)", who)
-    if not known or (known[2] == socket.gethostname() and not psutil.pid_exists(int(known[1]))):
-        return None
-    return who
+        return unnamed
+    return who if re.fullmatch(r"process \d+ on .+", who) else unnamed
