@@ -3,8 +3,8 @@
 Everything a crash must not damage goes through this room.
 """
 
-from groundup.runs.checkpoints import link_best, newest_good, prune, publish, published, retract
-from groundup.runs.files import fsync_directory, mount_point, read_json, read_text, write_atomic
+from groundup.runs.checkpoints import link_best, newest_good, prune, publish, published, retract, set_aside
+from groundup.runs.files import fsync_directory, make_directory, mount_point, read_json, read_text, write_atomic
 from groundup.runs.journal import Journal, parse_row, read_entries, read_journal
 from groundup.runs.layout import Run, find_checkpoint
 from groundup.runs.lock import locked
@@ -19,6 +19,7 @@ __all__ = [
     "fsync_directory",
     "link_best",
     "locked",
+    "make_directory",
     "mount_point",
     "newest_good",
     "parse_row",
@@ -31,6 +32,7 @@ __all__ = [
     "read_text",
     "retract",
     "seconds_of",
+    "set_aside",
     "stop_on_signals",
     "verify",
     "write_atomic",

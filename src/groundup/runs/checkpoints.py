@@ -6,8 +6,10 @@ Invariants, at every moment and after a crash or a power cut at any of them:
    the parent directory is fsynced. Once `publish` has returned, that checkpoint is found after any crash.
 2. A published checkpoint never changes. It is deleted by a rename to a hidden name, and its files go only when that
    rename is on the disk: otherwise a power cut could bring the name back without the files.
-3. Nothing is pruned unless as many newer checkpoints as are to be kept verify at that moment, and whatever happens
-   the newest stays. Only `retract` deletes newer ones than it leaves: what a run did not go on from when it went back.
+3. Nothing is pruned unless as many newer checkpoints as are to be kept are good: each one's content was compared with
+   its hashes once by this process, when it was saved or first counted, and its names and sizes at that moment. The
+   newest good one stays, whatever happens. Only `retract` deletes newer ones than it leaves: what a run did not go on
+   from when it went back.
 4. `best` is replaced by one rename and names a checkpoint that was published before. It is a hint: what counts is
    what `verify` says of the directory it points at.
 
@@ -73,11 +75,16 @@ def newest_good(run: Path, notice: Callable[[str], None]) -> tuple[int, Path] | 
         problems = verify(path)
         if not problems:
             return step, path
-        aside = run / f"damaged-{path.name}"
-        shutil.rmtree(aside, ignore_errors=True)
-        path.rename(aside)
+        aside = set_aside(path, "damaged")
         notice(f"checkpoint of step {step} is damaged and was set aside as {aside.name}: {'; '.join(problems)}")
     return None
+
+
+def set_aside(checkpoint: Path, why: str) -> Path:
+    """Rename a published checkpoint to `WHY-step-XXXXXXXX`, where nothing uses it; return that directory."""
+    aside = checkpoint.with_name(f"{why}-{checkpoint.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    return checkpoint.rename(aside)
 
 
 def link_best(run: Path, checkpoint: Path) -> None:

@@ -12,6 +12,7 @@ from groundup.training.loop import SCALE_START, fit
 from groundup.training.loss import loss_sums
 from groundup.training.metrics import Metrics
 from groundup.training.optimizers import Optimizers, build_optimizer, clip_gradients
+from groundup.training.restarts import choose_checkpoint, missing_best
 from groundup.training.rewinds import Rewinds, abandoned
 from groundup.training.schedules import multiplier
 from groundup.training.state import State, Sums
@@ -31,9 +32,11 @@ __all__ = [
     "build_optimizer",
     "build_optimizers",
     "check_fits",
+    "choose_checkpoint",
     "clip_gradients",
     "fit",
     "loss_sums",
+    "missing_best",
     "multiplier",
     "restore",
 ]

@@ -12,6 +12,7 @@ from groundup import runs
 from groundup.errors import UserError
 from groundup.events import Notice
 from groundup.training.checkpoint import restore
+from groundup.training.restarts import missing_best
 from groundup.training.saving import Saver, scheduled
 from groundup.training.state import State
 
@@ -91,10 +92,14 @@ def abandoned(run: runs.Run) -> list[int]:
 def _decide(job: "Job", first: int, last: int, state: State) -> dict[str, Any] | None:
     if job.rewinds.count >= job.config.health.rewind:
         return None
+
+    def is_good(step: int) -> bool:
+        return not runs.verify(job.run.path / f"step-{step:08d}")
+
     # what a signal left is no choice: without the signal it would not be there
     steps = [step for step in runs.published(job.run.path) if scheduled(job.config, step)]
     for step in reversed(steps):
-        if step < first and not runs.verify(job.run.path / f"step-{step:08d}"):
+        if step < first and is_good(step) and missing_best(job.run.path, step, is_good) is None:
             rows = runs.read_journal(job.run.path / "metrics.jsonl")
             return {
                 "step": step,

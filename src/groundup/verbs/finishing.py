@@ -1,5 +1,6 @@
 """After the last step: score everything held out with the best checkpoint, judge the curve, draw, and report."""
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -12,12 +13,12 @@ from groundup import runs
 from groundup.corpus import Corpus
 from groundup.errors import UserError
 from groundup.evaluation import Scores, Windows, score
-from groundup.events import Listener, Phase
+from groundup.events import Listener, Notice, Phase
 from groundup.insight import read_curve
 from groundup.model import load_model
 from groundup.parallel import Group, decide_compute, peak_memory_bytes
 from groundup.reporting import draw_loss_by_epoch, draw_training_curve, write_report
-from groundup.runs import Run, find_checkpoint, read_entries
+from groundup.runs import Run, find_checkpoint, link_best, published, read_entries, verify
 
 
 def finish(run: Run, corpus: Corpus, reason: str, group: Group, *, listen: Listener, began: float) -> None:
@@ -26,13 +27,14 @@ def finish(run: Run, corpus: Corpus, reason: str, group: Group, *, listen: Liste
     Raises UserError when its numbers were not finite, or spiked.
     """
     listen(Phase("evaluating the best checkpoint"))
-    best = run.path / group.agree(find_checkpoint(run.path).name if group.is_main else None)
+    best = run.path / group.agree(_best(run, listen).name if group.is_main else None)
     final = _score_all(run, corpus, best, group) if len(corpus.validation) else None
     if not group.is_main:
         return
     entries = read_entries(run.path)
-    evaluated = [entry for entry in entries if entry["val_loss"] is not None]
-    lowest = min(evaluated, key=lambda entry: entry["val_loss"], default=None)
+    losses = _validation_losses(entries)
+    lowest = min(losses, key=lambda step: losses[step], default=entries[-1]["step"])
+    best_step = next((step for step, path in published(run.path).items() if path.name == best.name), lowest)
     before = run.info.get("seconds_before", 0.0)
     last = entries[-1]
     run.update(
@@ -41,9 +43,9 @@ def finish(run: Run, corpus: Corpus, reason: str, group: Group, *, listen: Liste
         initial={"train_loss": entries[0]["train_loss"], "val_loss": entries[0]["val_loss"]},
         final={"train_loss": last["train_loss"], "validation": asdict(final) if final else None},
         best={
-            "step": lowest["step"] if lowest else last["step"],
+            "step": best_step,
             "train_loss": min(entry["train_loss"] for entry in entries),
-            "val_loss": lowest["val_loss"] if lowest else None,
+            "val_loss": losses.get(best_step),
             "checkpoint": best.name,
         },
         verdict=asdict(read_curve(entries, run.info["baselines"].get("bigram", {}).get("loss"))),
@@ -81,6 +83,33 @@ def ended_badly(run: Run) -> UserError | None:
         where=run.path / "metrics.jsonl",
         fix="begin again with a lower --set optimizer.learning_rate; the best checkpoint is intact",
     )
+
+
+def _best(run: Run, listen: Listener) -> Path:
+    """The checkpoint that `best` names; where that one is damaged or gone, the best good one, which `best` then names.
+
+    Raises UserError when none is good.
+    """
+    best = run.path / "best"
+    try:
+        if best.is_dir():
+            return find_checkpoint(run.path)
+        why = "it is gone"
+    except UserError as error:
+        why = error.what
+    losses = _validation_losses(read_entries(run.path))
+    for step, path in sorted(published(run.path).items(), key=lambda row: (losses.get(row[0], math.inf), -row[0])):
+        if not verify(path):
+            listen(
+                Notice(f"the best checkpoint cannot be used ({why}); that of step {step} takes its place", "warning")
+            )
+            link_best(run.path, path)
+            return path
+    return find_checkpoint(run.path)
+
+
+def _validation_losses(entries: list[dict[str, Any]]) -> dict[int, float]:
+    return {entry["step"]: entry["val_loss"] for entry in entries if entry["val_loss"] is not None}
 
 
 def draw(run: Run, entries: list[Mapping[str, Any]] | list[dict[str, Any]]) -> None:

@@ -27,6 +27,7 @@ from groundup.training import (
     build_model,
     build_optimizers,
     check_fits,
+    choose_checkpoint,
     fit,
     restore,
 )
@@ -105,8 +106,8 @@ def train_model(
     state, found = State(scale=SCALE_START if compute.scales_loss else 1.0), None
     if group.is_main and runs.published(run.path):
         runs.retract(run.path, abandoned(run))
-        found = runs.newest_good(run.path, lambda text: listen(Notice(text, "warning")))
-    name = group.agree(found[1].name if found else None)
+        found = choose_checkpoint(run.path, lambda text: listen(Notice(text, "warning")))
+    name = group.agree(found.name if found else None)
     if name:  # before memory is taken for the weights
         check_fits(run.path / name, shape, corpus.tokenizer)
     model = build_model(shape, config, compute)

@@ -14,6 +14,7 @@ from groundup.corpus import Corpus
 from groundup.corpus.corpus import file_sha256
 from groundup.errors import UserError
 from groundup.runs import Run, parse_row, published, read_json, verify
+from groundup.training import abandoned, missing_best
 from groundup.verbs.request import PathLike
 
 _FIGURES = ("metrics.jsonl", "probes.jsonl", "samples.jsonl")
@@ -47,6 +48,7 @@ class _Examination:
         good = [row["step"] for row in self.checkpoints if row["good"]]
         self.newest_good = max(good, default=None)
         self.best = self._best()
+        self.start, self.remade = self._start()
         self._figures()
         self._leftovers()
 
@@ -136,6 +138,22 @@ class _Examination:
             rows.append({"step": step, "directory": path.name, "good": not problems, "bytes": size})
         return rows
 
+    def _start(self) -> tuple[int | None, int | None]:
+        """The step that resuming would continue from, and that of the best checkpoint it would make again for that."""
+        good = {row["step"] for row in self.checkpoints if row["good"]} - set(abandoned(self.run))
+        remade = None
+        for step in sorted(good, reverse=True):
+            try:
+                missing = missing_best(self.path, step, good.__contains__)
+            except UserError as error:  # it is no damage that hashes tell, so resuming does not go around it
+                self._damage(error.where, error.what)
+                self.blocked = True
+                break
+            if missing is None:
+                return step, remade
+            remade = missing
+        return None, remade
+
     def _best(self) -> str | None:
         best = self.path / "best"
         if best.is_dir() and any(best.iterdir()):
@@ -189,6 +207,8 @@ class _Examination:
         for path in sorted(self.path.iterdir()):
             if path.name.startswith("damaged-step-"):
                 self.left_over.append({"file": path.name, "what": "was damaged and set aside; it may be deleted"})
+            elif path.name.startswith("replaced-step-"):
+                self.left_over.append({"file": path.name, "what": "was set aside and made again; it may be deleted"})
             elif path.name == ".lock-holder" and not self.in_use:
                 self.left_over.append({"file": path.name, "what": "its process has died"})
             elif re.fullmatch(r"\..+\.(tmp|deleted|before)", path.name) and not self.in_use:
@@ -209,8 +229,9 @@ class _Examination:
         if not can_continue:
             usable = f"; the checkpoint of step {self.newest_good} is usable as it is" if self.checkpoints else ""
             return f"restore what is damaged outside of the checkpoints, or train again with another --out{usable}"
-        start = "the beginning" if self.newest_good is None else f"step {self.newest_good}"
-        return f"`groundup resume {quoted}` continues from {start}"
+        start = "the beginning" if self.start is None else f"step {self.start}"
+        why = f": the best checkpoint, of step {self.remade}, is damaged or gone and is made again"
+        return f"`groundup resume {quoted}` continues from {start}{why if self.remade is not None else ''}"
 
     def _damage(self, path: Path | str, what: str) -> None:
         path = Path(path)
