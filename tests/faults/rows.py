@@ -16,13 +16,19 @@ FAULTS = {
     1: ("kill -9 at random moments, before file operations, in saves, and at every named point", "byte-equal"),
     2: ("kill -9 of one process of a group", "the group restarts from the newest checkpoint, byte-equal"),
     3: ("disk full", "the checkpoint before is intact; the message names the disk and the size needed"),
-    4: ("checkpoint cut short, a bit flipped, a file missing", "named, set aside, the one before it is used"),
+    4: (
+        "checkpoint cut short, a bit flipped, a file missing",
+        "named, set aside, the one before it is used; the best is made again",
+    ),
     5: ("half and stale directories, a damaged `best`", "ignored: directories are scanned"),
     6: ("a pickle in the place of any file", "refused, nothing executed"),
     7: ("optimizer steps during a save", "the bytes saved are those of the step"),
     8: ("a save fails", "reported at the next step, never counted as good"),
     9: ("retention interrupted; newer checkpoints damaged", "the last one that verifies is never deleted"),
-    10: ("a finished run started again; made longer", "nothing to do, exit 0; equals one that was as long at once"),
+    10: (
+        "a finished run started again; made longer",
+        "nothing to do, exit 0; with a constant schedule equals one that was as long at once",
+    ),
     11: (
         "SIGTERM in a step, an evaluation, a save, in reading, in compilation",
         "saved, exit 75, resume is byte-equal",
