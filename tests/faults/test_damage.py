@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_checkpoints import write_files
 from torture import differences, results
 
 import groundup
@@ -14,12 +15,6 @@ from groundup.events import Notice
 from groundup.runs import find_checkpoint, newest_good, prune, publish, published, verify
 
 pytestmark = pytest.mark.usefixtures("undrawn")
-
-
-def write_files(directory: Path) -> None:
-    (directory / "training").mkdir()
-    for name in ("config.json", "model.safetensors", "training/state.json"):
-        (directory / name).write_text(name * 50)
 
 
 def damages(path: Path) -> list[bytes | None]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import disks
 import pytest
+from small_checkpoints import write_files
 from torture import SETTINGS, STEPS, before_operations, differences, results
 
 import groundup
@@ -18,12 +19,6 @@ from groundup.errors import UserError
 from groundup.runs import newest_good, publish, published
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
-
-
-def write_files(directory: Path) -> None:
-    (directory / "training").mkdir()
-    for name in ("config.json", "model.safetensors", "training/state.json"):
-        (directory / name).write_text(name * 50)
 
 
 def test_row_03_a_disk_without_room_is_named_with_the_size_before_anything_is_written(tmp_path: Path) -> None:
