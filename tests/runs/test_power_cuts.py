@@ -20,7 +20,7 @@ from groundup.config import load_config
 from groundup.corpus import Tokenizer
 from groundup.events import nobody
 from groundup.model import ModelShape, Transformer
-from groundup.runs import link_best, newest_good, prune, publish, published, read_journal, verify
+from groundup.runs import link_best, make_directory, newest_good, prune, publish, published, read_journal, verify
 from groundup.training import Metrics, State, build_optimizer
 from groundup.training.saving import Saver
 
@@ -284,6 +284,22 @@ def test_after_any_power_cut_the_last_published_checkpoint_and_best_are_there(tm
         assert not [path.name for path in found.iterdir() if path.name.startswith(".step-")]
         shutil.rmtree(found)
     assert number > 150
+
+
+def test_after_any_power_cut_the_directory_that_was_made_for_a_checkpoint_is_there(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        recorder = Recorder(root, patch)
+        make_directory(root / "new" / "deep" / "run")
+        publish(root / "new" / "deep" / "run", 0, lambda directory: write(directory, 0))
+        recorder.mark("published", 0)
+    assert recorder.disk.now() == tree(root)
+    found = [image for image, promised in cut_everywhere(recorder.log) if promised]
+    for number, image in enumerate(found):
+        run = build(image, tmp_path / f"found-{number}") / "new" / "deep" / "run"
+        assert newest_good(run, pytest.fail) == (0, run / "step-00000000")
+    assert found
 
 
 def test_after_any_power_cut_the_figures_before_a_checkpoint_are_there(tmp_path: Path) -> None:

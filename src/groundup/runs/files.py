@@ -32,6 +32,14 @@ def write_atomic(path: Path, content: str | bytes, *, durable: bool = True) -> N
         fsync_directory(path.parent)
 
 
+def make_directory(path: Path) -> None:
+    """Make `path`, with the directories above it that are missing, so that a power cut leaves it there."""
+    missing = [directory for directory in (path, *path.parents) if not directory.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for directory in missing:
+        fsync_directory(directory.parent)
+
+
 def fsync_directory(path: Path) -> None:
     """Make renames in `path` survive a power cut (a no-op where directories cannot be opened, as on Windows)."""
     try:

@@ -35,7 +35,7 @@ class Metrics:
         self._figures["metrics"].append(entry)
         self._entries.append(dict(entry))
         if entry["val_loss"] is not None or time.monotonic() - self._written > REWRITE_SECONDS:
-            self.write_training_metrics()
+            self.write_training_metrics(durable=False)
 
     def happened(self, event: Mapping[str, Any]) -> None:
         """Add something that happened at a step, such as a bad batch, to metrics.jsonl."""
@@ -58,9 +58,10 @@ class Metrics:
         for journal in (*self._figures.values(), self._events):
             journal.sync()
 
-    def write_training_metrics(self) -> None:
-        """Rewrite training_metrics.json: exactly five parallel arrays, whole at every moment."""
-        write_atomic(self._run / "training_metrics.json", training_metrics(self._entries), durable=False)
+    def write_training_metrics(self, *, durable: bool = True) -> None:
+        """Rewrite training_metrics.json: exactly five parallel arrays, whole at every moment; with `durable`, on the
+        disk before this returns."""
+        write_atomic(self._run / "training_metrics.json", training_metrics(self._entries), durable=durable)
         self._written = time.monotonic()
 
     def close(self) -> None:

@@ -133,7 +133,7 @@ def _claim(directory: Path, request: dict[str, Any]) -> Run:
     try:
         if (directory / "run.json").is_file():
             return _begun(directory, request)
-        directory.mkdir(parents=True, exist_ok=True)
+        runs.make_directory(directory)
         # what a process leaves that is killed before run.json is written is no stranger
         strangers = [path.name for path in directory.iterdir() if not path.name.startswith((".lock", ".run.json."))]
         if strangers:
