@@ -47,7 +47,7 @@ def test_a_run_holds_every_file_of_the_design(finished: Path) -> None:
     assert names == {
         "config.toml", "run.json", "corpus", "metrics.jsonl", "events.jsonl", "probes.jsonl", "samples.jsonl",
         "training_metrics.json", "training_curve.png", "loss_by_epoch.png", "progress.log", "report.html", "best",
-        "step-00000000", "step-00000016", "step-00000020",
+        "step-00000000", "step-00000008", "step-00000016", "step-00000020",
     }  # fmt: skip
     assert {path.name for path in (finished / "corpus").iterdir()} >= {
         "manifest.json",
