@@ -11,6 +11,7 @@ from small_checkpoints import write_files
 from torture import differences, results
 
 import groundup
+from groundup.errors import UserError
 from groundup.events import Notice
 from groundup.runs import find_checkpoint, newest_good, prune, publish, published, verify
 
@@ -176,3 +177,21 @@ def test_row_09_when_all_newer_ones_are_damaged_the_oldest_is_continued(
     assert any("continuing from step 0" in text for text in notices) == (0 not in damaged)
     assert sorted(path.name for path in run.glob("damaged-*")) == [f"damaged-step-{step:08d}" for step in damaged]
     assert differences(results(run), whole) == []
+
+
+@pytest.mark.parametrize("kept", [0, 0.5])
+def test_row_04_figures_that_were_lost_are_missed(killed: Path, tmp_path: Path, kept: float) -> None:
+    run = shutil.copytree(killed, tmp_path / "run", symlinks=True)
+    content = (run / "metrics.jsonl").read_bytes()
+    (run / "metrics.jsonl").write_bytes(content[: int(kept * len(content))])
+    notices: list[str] = []
+    groundup.resume(run, listen=lambda event: notices.append(event.text) if isinstance(event, Notice) else None)
+    assert any("metrics.jsonl lacks" in text and "have a gap" in text for text in notices)
+
+
+def test_row_04_a_configuration_that_was_deleted_is_named(killed: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(killed, tmp_path / "run", symlinks=True)
+    (run / "config.toml").unlink()
+    with pytest.raises(UserError, match=r"config\.toml"):
+        groundup.resume(run)
+    assert [*published(run)] == [*published(killed)]

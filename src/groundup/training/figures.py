@@ -99,6 +99,7 @@ def log(job: Job, state: State, validation: Scores | None, rate: float, pace: "P
         "tokens": state.tokens,
     }
     state.window = Sums()
+    state.entries += 1
     job.metrics.entry(entry)
     job.listen(Logged(entry, pace.rates(state, job.horizon.total), job.horizon.total))
 

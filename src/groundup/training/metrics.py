@@ -30,6 +30,11 @@ class Metrics:
         self._entries = read_entries(self._run)
         return damaged
 
+    @property
+    def entries(self) -> int:
+        """How many entries metrics.jsonl has."""
+        return len(self._entries)
+
     def entry(self, entry: Mapping[str, Any]) -> None:
         """Add an entry to metrics.jsonl and training_metrics.json."""
         self._figures["metrics"].append(entry)

@@ -51,6 +51,8 @@ class State:
     """Evaluations since then."""
     evaluations: int = 0
     """Evaluations so far."""
+    entries: int = 0
+    """Entries of metrics.jsonl so far."""
     bad_steps: int = 0
     """Steps in a row whose update was skipped."""
     scale: float = 1.0

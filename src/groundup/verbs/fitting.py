@@ -118,6 +118,9 @@ def train_model(
         listen(Notice(f"continuing from step {state.step}"))
     for damaged in metrics.resume(state.step):
         listen(Notice(f"{damaged} has damaged lines from before step {state.step}: they were left out", "warning"))
+    if group.is_main and (lost := state.entries - metrics.entries) > 0:
+        text = f"metrics.jsonl lacks {lost} of the {state.entries} entries from before step {state.step}"
+        listen(Notice(f"{text}: the weights are intact, the curve and the report have a gap", "warning"))
     metrics.event("started", step=state.step, **({"changes": changes} if changes else {}))
     horizon = Horizon(
         [(int(start), int(total)) for start, total in run.info["horizon"]],

@@ -219,7 +219,7 @@ def _work(
 
         try:
             corpus = _corpus(run, config, given, both, group, began, accept)
-            if (run.path / "config.toml").is_file() and "horizon" in run.info:
+            if "horizon" in run.info:
                 config = decided_config(run)
                 stop.grace = config.training.grace
             deadline = group.tell(decide_run(run, config, corpus, group, listen=both, began=began))
