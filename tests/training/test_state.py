@@ -18,6 +18,7 @@ def test_every_field_survives_exactly(tmp_path):
         best_loss=5e-324,
         stale=2,
         evaluations=9,
+        entries=8,
         bad_steps=1,
         scale=2.0**16,
         scale_streak=1999,
