@@ -23,9 +23,10 @@ def test_the_dial_turns_from_tiny_to_large():
 @given(st.floats(1, 1e24), st.integers(16, 10**12))
 def test_more_compute_or_more_text_never_asks_for_a_smaller_model(flops, tokens):
     size, reason = sizes.for_compute(flops, tokens)
-    assert size in sizes.SHAPES and reason
-    assert sizes.for_compute(flops * 4, tokens)[0].block_parameters >= size.block_parameters
-    assert sizes.for_compute(flops, tokens * 4)[0].block_parameters >= size.block_parameters
+    assert size in (sizes.SECONDS, *sizes.SHAPES) and reason
+    for more, _ in (sizes.for_compute(flops * 4, tokens), sizes.for_compute(flops, tokens * 4)):
+        # the two smallest are of one size, of different proportions
+        assert more.block_parameters >= size.block_parameters or {more, size} == {sizes.SECONDS, sizes.SHAPES[0]}
 
 
 @given(st.integers(16, 10**12))
@@ -38,4 +39,9 @@ def test_a_model_is_not_much_larger_than_its_corpus_supports(tokens):
 
 def test_the_reason_names_what_was_the_limit():
     assert "corpus" in sizes.for_compute(1e20, 10_000)[1]
-    assert "operations" in sizes.for_compute(1e12, 10**9)[1]
+    assert "operations" in sizes.for_compute(1e14, 10**9)[1]
+
+
+def test_what_a_few_seconds_train_has_one_layer_and_what_little_text_supports_has_two():
+    assert sizes.for_compute(1e12, 10**9)[0].layers == 1
+    assert sizes.for_compute(1e18, 20_000)[0].layers == 2

@@ -244,8 +244,11 @@ def _recipe(config: Config, steps: int, epochs: float) -> None:
     )
     if name == "muon":
         config.decide("optimizer.learning_rate", 0.02, "measured best of .02 and .03 at 128 wide")
-        config.decide("optimizer.embedding_rate", 0.02, "goes with .02 for the matrices")
-        config.decide("optimizer.head_rate", 0.004, "goes with .02 for the matrices")
+        narrow = (config.model.width or 128) < 128
+        embedding, head = (0.04, 0.008) if narrow else (0.02, 0.004)
+        reason = "measured better than half of it below 128 wide" if narrow else "goes with .02 for the matrices"
+        config.decide("optimizer.embedding_rate", embedding, reason)
+        config.decide("optimizer.head_rate", head, reason)
     else:
         width = config.model.width or 128
         rate = round(3e-3 * (128 / width) ** 0.5, 6)
