@@ -102,7 +102,7 @@ def use_checkpoint(run: Path, original: Path) -> None:
 def use_model(run: Path, original: Path) -> None:
     model = load_model(run / STEP)
     with torch.no_grad():
-        model(torch.zeros(1, 4, dtype=torch.long))
+        model(torch.zeros(1, min(4, model.shape.context), dtype=torch.long))
 
 
 def use_state(run: Path, original: Path) -> None:

@@ -90,3 +90,11 @@ def test_read_json_names_a_missing_file(tmp_path):
     with pytest.raises(UserError, match="missing") as caught:
         read_json(tmp_path / "x.json")
     assert caught.value.where == str(tmp_path / "x.json")
+
+
+def test_half_a_character_is_refused_and_a_whole_one_read(tmp_path):
+    (tmp_path / "whole.json").write_text('{"a": "\\ud83d\\uDE00 \\\\ud800"}')
+    assert read_json(tmp_path / "whole.json") == {"a": "\U0001f600 \\ud800"}
+    (tmp_path / "half.json").write_text('{"a": ["\\uD800"]}')
+    with pytest.raises(UserError, match=r"half\.json: is not readable as JSON"):
+        read_json(tmp_path / "half.json")

@@ -91,9 +91,17 @@ def read_json(path: Path) -> Any:
     that JSON does not have (NaN, Infinity)."""
     text = read_text(path)
     try:
-        return json.loads(text, parse_constant=_no_number, parse_float=_finite)
+        return writable(json.loads(text, parse_constant=_no_number, parse_float=_finite), text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"is not readable as JSON: {error}", where=path) from None
+
+
+def writable(value: Any, source: str) -> Any:
+    """`value`, which is the JSON `source`; raises ValueError where it holds half a character (a lone surrogate), which
+    JSON can spell and no file can hold."""
+    if "\\ud" in source.lower():
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def _no_number(constant: str) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from groundup.runs.files import write_atomic
+from groundup.runs.files import writable, write_atomic
 
 _FIGURES = ("loss", "perplexity", "accuracy", "bits_per_byte")
 _NEEDED = {"epoch", "learning_rate", "val_loss"}
@@ -87,7 +87,7 @@ def read_journal(path: Path) -> Iterator[dict[str, Any]]:
 def parse_row(line: bytes) -> dict[str, Any] | None:
     """The row that a line of a journal holds; None where it holds none, as after a crash or after a bit has flipped."""
     try:
-        row = json.loads(line.decode())
+        row = writable(json.loads(text := line.decode()), text)
     except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None
