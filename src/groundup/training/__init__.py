@@ -8,7 +8,7 @@ from groundup.training.checkpoint import restore
 from groundup.training.compatible import check_fits
 from groundup.training.horizon import Horizon
 from groundup.training.job import Job
-from groundup.training.loop import SCALE_START, fit
+from groundup.training.loop import SCALE_START, fit, gradients
 from groundup.training.loss import loss_sums
 from groundup.training.metrics import Metrics
 from groundup.training.optimizers import Optimizers, build_optimizer, clip_gradients
@@ -35,6 +35,7 @@ __all__ = [
     "choose_checkpoint",
     "clip_gradients",
     "fit",
+    "gradients",
     "loss_sums",
     "missing_best",
     "multiplier",

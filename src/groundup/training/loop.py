@@ -45,7 +45,7 @@ def _fit(job: Job, state: State, saver: Saver) -> str:
     if job.group.size > 1:
         # DDP lays out the gradients anew after its first backward pass, and with it changes the order in which those of
         # more than two processes are added: that is done before the first step, so that resuming adds in the same order
-        _gradients(job, state.batch, 1.0, forward)
+        gradients(job, state.batch, 1.0, forward)
         job.optimizers.zero_grad()
     pace = Pace(state)
     if state.best_step is not None and job.group.is_main:
@@ -86,7 +86,7 @@ def _fit(job: Job, state: State, saver: Saver) -> str:
 def _update(job: Job, state: State, forward: Callable[..., tuple[Tensor, Tensor]]) -> None:
     """One optimizer step on the batch of `state`; the state changes only when it is complete."""
     config = job.config
-    sums = _gradients(job, state.batch, state.scale, forward)
+    sums = gradients(job, state.batch, state.scale, forward)
     if state.scale != 1.0:
         for parameter in job.model.parameters():
             assert parameter.grad is not None
@@ -111,7 +111,7 @@ def _update(job: Job, state: State, forward: Callable[..., tuple[Tensor, Tensor]
     state.step += 1
 
 
-def _gradients(job: Job, batch: int, scale: float, forward: Callable[..., tuple[Tensor, Tensor]]) -> Sums:
+def gradients(job: Job, batch: int, scale: float, forward: Callable[..., tuple[Tensor, Tensor]]) -> Sums:
     """Accumulate the gradient of one batch, times `scale`, over its microbatches and all processes of the group; return
     what was learned from."""
     if job.model.shape.dropout:
