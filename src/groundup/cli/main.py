@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         import groundup.cli.benchmarks
         import groundup.cli.documents
+        import groundup.cli.insight
         import groundup.cli.making
         import groundup.cli.using  # noqa: F401 (they put their commands into the app)
         from groundup.cli.app import app

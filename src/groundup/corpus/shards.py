@@ -148,6 +148,11 @@ class TokenStream:
             start, count = start + len(part), count - len(part)
         return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.int64), *parts])
 
+    def place(self, position: int) -> str:
+        """Shard and offset of a token by its place in the stream, as `find_origin` takes them."""
+        shard = int(np.searchsorted(self._starts, position, side="right")) - 1
+        return f"{self._shards[shard].name}:{position - int(self._starts[shard])}"
+
     def sample(self, tokens: int) -> np.ndarray:
         """(n,) int64: evenly spaced documents, each with its end-of-text token, `tokens` in all or a little less."""
         stride = max(1, -(-len(self) // tokens))

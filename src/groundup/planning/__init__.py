@@ -5,7 +5,7 @@
 
 from groundup.planning.calibrate import Pace, calibrate, matrix_flops_per_second
 from groundup.planning.decisions import announce, decide
-from groundup.planning.plan import DEFAULT_MINUTES, Plan, make_plan, plan_length, shape_of
+from groundup.planning.plan import DEFAULT_MINUTES, Plan, make_plan, plan_length, shape_of, warmup_steps
 from groundup.planning.sizes import SHAPES, Size
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "matrix_flops_per_second",
     "plan_length",
     "shape_of",
+    "warmup_steps",
 ]

@@ -258,7 +258,7 @@ def _recipe(config: Config, steps: int, epochs: float) -> None:
             "3e-3 at 128 wide (measured best of 3e-3 and 6e-3), less for wider ones",
         )
     config.decide("optimizer.weight_decay", 0.1, "usual; it acts as rate x decay")
-    config.decide("schedule.warmup", min(20, max(1, steps // 10)), "20 steps, at most a tenth of the run")
+    config.decide("schedule.warmup", warmup_steps(steps), "20 steps, at most a tenth of the run")
     if config.model.dropout is None or config.device.compile != "on":  # else it is compiled in
         decide_dropout(config, epochs)
     patience = 5 if config.training.minutes and epochs > 4 else 0
@@ -267,6 +267,11 @@ def _recipe(config: Config, steps: int, epochs: float) -> None:
         patience,
         "5 under a time budget with more than 4 epochs, else the run has the length asked for",
     )
+
+
+def warmup_steps(steps: int) -> int:
+    """Updates of warmup in a run of `steps`."""
+    return min(20, max(1, steps // 10))
 
 
 def decide_dropout(config: Config, epochs: float) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from groundup.reporting.curves import draw_loss_by_epoch, draw_training_curve
     from groundup.reporting.decoding import describe_decoding, draw_decoding
     from groundup.reporting.diagnosis import describe_diagnosis
+    from groundup.reporting.explanations import describe_explanation
+    from groundup.reporting.glance import describe_curve
     from groundup.reporting.learning import describe_learning, draw_learning
     from groundup.reporting.page import write_report
     from groundup.reporting.summary import summarize
@@ -28,8 +30,10 @@ _LATER = {
     "describe_comparison": "tables",
     "describe_corpus": "corpus",
     "describe_cost": "cost",
+    "describe_curve": "glance",
     "describe_decoding": "decoding",
     "describe_diagnosis": "diagnosis",
+    "describe_explanation": "explanations",
     "describe_learning": "learning",
     "describe_ledger": "corpus",
     "describe_origin": "corpus",
@@ -54,8 +58,10 @@ __all__ = [
     "describe_comparison",
     "describe_corpus",
     "describe_cost",
+    "describe_curve",
     "describe_decoding",
     "describe_diagnosis",
+    "describe_explanation",
     "describe_learning",
     "describe_ledger",
     "describe_origin",

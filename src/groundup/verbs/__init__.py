@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from groundup.verbs.benchmarking import benchmark
+    from groundup.verbs.comparing import compare
     from groundup.verbs.demonstration import demo
     from groundup.verbs.documents import prepare, read
     from groundup.verbs.evaluation import evaluate
+    from groundup.verbs.explaining import explain
     from groundup.verbs.generation import chat, generate
     from groundup.verbs.inspection import doctor
     from groundup.verbs.looking import batch
     from groundup.verbs.planning import plan
-    from groundup.verbs.reporting import compare, report
+    from groundup.verbs.reporting import report
     from groundup.verbs.tokens import tokenize
     from groundup.verbs.training import resume, train
 
@@ -24,10 +26,11 @@ _MODULES = {
     "batch": "looking",
     "benchmark": "benchmarking",
     "chat": "generation",
-    "compare": "reporting",
+    "compare": "comparing",
     "demo": "demonstration",
     "doctor": "inspection",
     "evaluate": "evaluation",
+    "explain": "explaining",
     "generate": "generation",
     "plan": "planning",
     "prepare": "documents",
@@ -46,6 +49,7 @@ __all__ = [
     "demo",
     "doctor",
     "evaluate",
+    "explain",
     "generate",
     "plan",
     "prepare",

@@ -1,0 +1,59 @@
+"""`explain`: what happens in training and in a model, each figure computed on a run or on a toy."""
+
+import inspect
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from groundup.errors import UserError
+
+if TYPE_CHECKING:
+    from groundup.verbs.request import PathLike
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What a topic shows, and whether it is shown on a run.
+
+    Its function is `explain_NAME` in `groundup.insight.explanations.NAME`; the options that it takes are its keywords.
+    """
+
+    shows: str
+    run: Literal["needed", "optional", "none"] = "needed"
+
+
+TOPICS = {
+    "schedule": Topic("the learning rate over the updates", run="optional"),
+}
+
+
+def explain(topic: str, run: "PathLike | None" = None, *, text: str | None = None, seed: int = 0) -> dict[str, Any]:
+    """What there is to see of `topic` in `run`, a run directory or a checkpoint; its best checkpoint is looked at.
+
+    `text` is what it is shown on, where it is shown on a text (default: a sentence that was held out of training);
+    `seed` chooses that sentence, and names random draws. The keys of the result are in the docstring of the topic's
+    function in `groundup.insight.explanations`, and `topic` and `run`. Raises UserError for a topic that is none (it
+    lists them), a run that is missing or none, or has not what is needed, and for options that the topic has no use of.
+    """
+    from groundup.insight.subject import Subject  # not above: the command's help shows TOPICS, and loads no torch
+
+    if topic not in TOPICS:
+        names = ", ".join(TOPICS)
+        raise UserError(f"there is no topic {topic!r}", where="TOPIC", fix=f"the topics are {names}")
+    need = TOPICS[topic].run
+    if need == "needed" and run is None:
+        raise UserError(
+            f"{topic} is shown on a run, and none was given", where="RUN", fix=f"groundup explain {topic} RUN"
+        )
+    if need == "none" and run is not None:
+        raise UserError(f"{topic} is not shown on a run", where=str(run), fix=f"groundup explain {topic}")
+    function = getattr(import_module(f"groundup.insight.explanations.{topic}"), f"explain_{topic}")
+    options = {"text": text, "seed": seed}
+    taken = inspect.signature(function).parameters.keys() & options.keys()
+    for name, unset in (("text", None), ("seed", 0)):
+        if name not in taken and options[name] != unset:
+            raise UserError(f"{topic} has no use of it", where=f"--{name}", fix="leave it out")
+    subject = Subject.open(Path(run)) if run is not None else None
+    found = function(subject, **{name: options[name] for name in taken})
+    return {"topic": topic, "run": None if run is None else str(run), **found}
