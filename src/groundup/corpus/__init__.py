@@ -8,6 +8,7 @@ from groundup.corpus.corpus import SCORED_TOKENS, Corpus, is_corpus
 from groundup.corpus.origin import Origin, Pair, find_origin, find_pairs
 from groundup.corpus.preparation.prepare import prepare_corpus
 from groundup.corpus.preparation.settings import read_clean
+from groundup.corpus.provenance import batch_texts
 from groundup.corpus.tokenizer import END_OF_TEXT, Tokenizer
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Origin",
     "Pair",
     "Tokenizer",
+    "batch_texts",
     "find_origin",
     "find_pairs",
     "is_corpus",

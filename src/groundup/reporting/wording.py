@@ -30,6 +30,11 @@ def rate(value: Any) -> str:
     return f"{value:.1e}" if finite(value) else "–"
 
 
+def digits(value: Any, significant: int = 5) -> str:
+    """So many significant digits, as a calculator shows them: `0.095238`, `1600`, `2.1e-09`."""
+    return f"{value:.{significant}g}" if finite(value) else "–"
+
+
 def percent(share: Any) -> str:
     """`61%`, `2.4%`, `0.03%`, `<0.01%`."""
     if not finite(share):

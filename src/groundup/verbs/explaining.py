@@ -24,7 +24,20 @@ class Topic:
 
 
 TOPICS = {
+    "tokens": Topic("how a text is cut, and what the vocabulary is used for"),
+    "embeddings": Topic("nearest neighbors and analogies, and whether they mean something"),
+    "loss": Topic("the probability of each token of a text, and -ln of it"),
+    "gradient": Topic("which way a weight should go: descent on a toy, one weight of the model", run="optional"),
+    "adamw": Topic("the optimizer AdamW, number by number", run="optional"),
+    "muon": Topic("a matrix before and after Muon orthogonalizes it", run="optional"),
+    "step": Topic("one real update of the weights, on a copy"),
+    "forward": Topic("every tensor from a text to its next token"),
+    "attention": Topic("which earlier tokens each head looks at"),
     "schedule": Topic("the learning rate over the updates", run="optional"),
+    "predictions": Topic("what follows the same prompts, from before training to its end"),
+    "sampling": Topic("temperature, top-k, top-p and min-p on one distribution"),
+    "memory": Topic("what of a sample stands word for word in the training documents"),
+    "cost": Topic("where parameters, operations, bytes and seconds went"),
 }
 
 

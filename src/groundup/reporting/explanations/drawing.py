@@ -1,11 +1,13 @@
 """What the explanations are drawn with: tables, bars and a curve in characters; none of them needs color."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 from rich.table import Table
 
 from groundup.reporting.tokens import visible
+from groundup.reporting.wording import clean
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _LEVELS = " ▁▂▃▄▅▆▇█"
@@ -37,6 +39,7 @@ def cell(text: str, width: int = 24) -> str:
     return shown if cell_len(shown) <= width else set_cell_size(shown, width - 1) + "…"
 
 
-def digits(value: float, significant: int = 5) -> str:
-    """`value` to so many significant digits, as a calculator shows it: `0.095238`, `1600`, `2.1e-09`."""
-    return f"{value:.{significant}g}"
+def quote(result: Mapping[str, Any], key: str = "text") -> list[str]:
+    """The text that a result is shown on, and the held-out document that it is from."""
+    source = [f"  {clean(result['source'])}"] if result["source"] else []
+    return [f"“{clean(result[key])}”", *source]
