@@ -8,7 +8,7 @@ BIN := .venv/bin
 STAMP := .venv/.groundup-installed
 RUN ?= demo-run
 
-.PHONY: env demo test slow torture fuzz lint format docs clean
+.PHONY: env demo test slow torture fuzz lint format docs examples site clean
 
 env: $(STAMP)
 
@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[databases,cluster,references]' --group dev
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[databases,cluster,references,notebooks,docs]' --group dev
 	touch $(STAMP)
 
 demo: env
@@ -47,7 +47,17 @@ format: env
 
 docs: env
 	$(BIN)/python docs/make_reference.py
+	$(BIN)/python docs/make_diagnosis.py
 	$(BIN)/python tests/faults/rows.py
+	$(BIN)/python docs/make_examples.py --code
+
+# trains the small run that the chapters look at, and puts the output of every command and its pictures into the pages
+examples: env
+	$(BIN)/python docs/make_examples.py
+
+# the documentation as a site, in build/site; nothing in it is loaded from elsewhere
+site: env
+	PYTHONPATH=docs $(BIN)/python -m zensical build --strict
 
 clean:
 	rm -rf .venv demo-run demo-run-documents dist build .pytest_cache .ruff_cache

@@ -58,18 +58,33 @@ def test_the_python_of_the_quickstart_runs(desk: Path) -> None:
         assert result.returncode == 0, f"{code}\n{result.stderr}"
 
 
-def test_the_configuration_reference_is_what_the_code_reads() -> None:
+REFERENCE = ("configuration.md", "cli.md", "python-api.md", "metrics.md")
+
+
+@pytest.mark.parametrize("page", REFERENCE)
+def test_the_reference_is_what_the_code_has(page: str) -> None:
     spec = util.spec_from_file_location("make_reference", ROOT / "docs" / "make_reference.py")
     assert spec and spec.loader
     module = util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    written = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    assert written == module.reference(), "run `make docs`"
+    assert set(module.PAGES) == set(REFERENCE)
+    assert (ROOT / "docs" / page).read_text(encoding="utf-8") == module.PAGES[page](), "run `make docs`"
 
 
-@pytest.mark.parametrize("page", [*PAGES, *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))])
+def anchors(page: Path) -> set[str]:
+    """The names that a page's headings have on GitHub and on the site."""
+    text = re.sub(r"^(`{3,})\w*.*?^\1$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*.md")))]
+)
 def test_links_inside_the_repository_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+    for target, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", text):
         if not target.startswith("http"):
-            assert (ROOT / page).parent.joinpath(target).exists(), f"{page}: {target}"
+            there = (ROOT / page).parent / target if target else ROOT / page
+            assert there.exists(), f"{page}: {target}"
+            assert not anchor or anchor in anchors(there), f"{page}: {target}#{anchor}"
