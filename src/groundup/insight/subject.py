@@ -33,6 +33,11 @@ class Subject:
             return cls(path, chosen or path, Run.open(home) if (home / "run.json").is_file() else None)
         return cls(path, chosen, Run.open(path))
 
+    @property
+    def has_run(self) -> bool:
+        """Whether there is a run around the checkpoint."""
+        return self._run is not None
+
     @cached_property
     def run(self) -> Run:
         """The run directory."""
