@@ -169,7 +169,7 @@ def test_each_budget_gives_its_length(corpus_of):
     assert plan(corpus, training__tokens=10 * per_step + 1)[0].steps == 11
     epochs = plan(corpus, training__epochs=2.5)[0]
     assert epochs.epochs == pytest.approx(2.5, abs=per_step / 100_000) and epochs.minutes is None
-    short, long = (plan(corpus, training__minutes=minutes)[0] for minutes in (0.1, 5))
+    short, long = (plan(corpus_of(10**7), training__minutes=minutes)[0] for minutes in (0.1, 5))
     assert (short.minutes, long.minutes) == (0.1, 5)
     assert short.steps >= 10
     cost = long.tokens * long.shape.flops_per_token()
@@ -182,6 +182,22 @@ def test_many_passes_over_a_small_corpus_are_regularized(corpus_of):
     assert dropouts == [0.0, 0.1, 0.2]
     assert plan(corpus, training__epochs=50)[1].training.patience == 0
     assert plan(corpus, training__minutes=20)[1].training.patience == 5
+
+
+def test_minutes_that_a_short_text_does_not_need_are_left(corpus_of):
+    corpus = corpus_of(30_000)
+    made, config = plan(corpus, training__minutes=60)
+    assert made.epochs == pytest.approx(sizes.MOST_EPOCHS, abs=0.1)
+    assert any(f"read {sizes.MOST_EPOCHS} times" in notice for notice in made.notices)
+    assert config.optimizer.weight_decay == plan(corpus, training__epochs=sizes.MOST_EPOCHS)[1].optimizer.weight_decay
+    asked = plan(corpus, training__epochs=200)[0]
+    assert asked.epochs == pytest.approx(200, abs=0.1)
+
+
+def test_what_is_read_often_decays_more_within_bounds(corpus_of):
+    corpus = corpus_of(100_000)
+    decays = [plan(corpus, training__epochs=epochs)[1].optimizer.weight_decay for epochs in (1, 20, 500)]
+    assert decays == [0.1, pytest.approx(1.0, rel=0.01), 2.0]
 
 
 def test_a_larger_size_needs_more_memory(corpus_of):

@@ -31,8 +31,11 @@ def test_more_compute_or_more_text_never_asks_for_a_smaller_model(flops, tokens)
 
 @given(st.integers(16, 10**12))
 def test_a_model_is_not_much_larger_than_its_corpus_supports(tokens):
-    for size, reason in (sizes.for_corpus(tokens), sizes.for_compute(1e30, tokens)):
-        assert size == sizes.SHAPES[0] or size.block_parameters <= 1.5 * sizes.WEIGHTS_PER_TOKEN * tokens
+    for (size, reason), most in (
+        (sizes.for_corpus(tokens), sizes.WEIGHTS_PER_TOKEN),
+        (sizes.for_compute(1e30, tokens), sizes.MOST_WEIGHTS_PER_TOKEN),
+    ):
+        assert size == sizes.SHAPES[0] or size.block_parameters <= 1.5 * most * tokens
         assert f"{tokens:,}" in reason
     assert sizes.for_corpus(tokens)[0].block_parameters <= sizes.DIAL["small"].block_parameters
 
@@ -44,4 +47,10 @@ def test_the_reason_names_what_was_the_limit():
 
 def test_what_a_few_seconds_train_has_one_layer_and_what_little_text_supports_has_two():
     assert sizes.for_compute(1e12, 10**9)[0].layers == 1
-    assert sizes.for_compute(1e18, 20_000)[0].layers == 2
+    assert sizes.for_compute(1e18, 4_000)[0].layers == 2
+
+
+def test_time_that_a_short_text_cannot_fill_goes_into_weights():
+    fresh, repeated = (sizes.for_compute(2e14, tokens) for tokens in (10**9, 300_000))
+    assert repeated[0].block_parameters > fresh[0].block_parameters
+    assert "300,000" in repeated[1]

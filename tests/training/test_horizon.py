@@ -50,6 +50,13 @@ def test_a_guess_that_was_right_is_left_alone(machine):
     assert horizon.entries == [(0, 1000)]
 
 
+def test_a_fast_machine_never_makes_the_run_longer_than_its_most(machine):
+    clock = machine(lambda step: 0.1)
+    horizon = Horizon([(0, 300)], deadline=clock.now + 1000, most=300)
+    assert clock.run(horizon) == 300
+    assert horizon.entries == [(0, 300)]
+
+
 def test_a_machine_that_becomes_slower_is_followed(machine):
     clock = machine(lambda step: 0.1 if step < 400 else 0.3)
     deadline = clock.now + 100

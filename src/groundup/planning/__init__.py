@@ -5,7 +5,7 @@
 
 from groundup.planning.calibrate import Pace, calibrate, matrix_flops_per_second
 from groundup.planning.decisions import announce, decide
-from groundup.planning.plan import DEFAULT_MINUTES, Plan, make_plan, plan_length, shape_of, warmup_steps
+from groundup.planning.plan import DEFAULT_MINUTES, Plan, make_plan, most_steps, plan_length, shape_of, warmup_steps
 from groundup.planning.sizes import SHAPES, Size
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "decide",
     "make_plan",
     "matrix_flops_per_second",
+    "most_steps",
     "plan_length",
     "shape_of",
     "warmup_steps",

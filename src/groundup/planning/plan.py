@@ -20,6 +20,7 @@ from groundup.planning.memory import peak_bytes
 
 DEFAULT_MINUTES = 10.0
 MANY_EPOCHS = 100
+DECAY_PER_EPOCH, LEAST_DECAY, MOST_DECAY = 0.05, 0.1, 2.0  # PLACEHOLDER
 EVALUATIONS = 10
 
 
@@ -91,6 +92,14 @@ def plan_length(
     """Decide, or decide anew, all that follows from the number of steps, with about so many evaluations; `config`
     changes in place."""
     warnings: list[str] = []
+    most = most_steps(config, corpus)
+    if most and steps > most:
+        steps = most
+        text = (
+            f"the text is read {sizes.MOST_EPOCHS} times, which takes less than the minutes there are:"
+            " more often made no model better"
+        )
+        notices = [*notices, *([] if text in notices else [text])]
     tokens = steps * (config.training.tokens_per_update or 0)
     epochs = tokens / len(corpus.train)
     _recipe(config, steps, epochs)
@@ -113,6 +122,13 @@ def plan_length(
         if key in config.planned
     ]
     return Plan(shape, steps, tokens, epochs, minutes, memory, decisions, list(notices), warnings)
+
+
+def most_steps(config: Config, corpus: Corpus) -> int | None:
+    """The steps after which training ends though its minutes are not over; None under any other budget."""
+    if not config.training.minutes:
+        return None
+    return max(10, math.ceil(sizes.MOST_EPOCHS * len(corpus.train) / (config.training.tokens_per_update or 1)))
 
 
 def shape_of(config: Config, corpus: Corpus) -> ModelShape:
@@ -257,7 +273,9 @@ def _recipe(config: Config, steps: int, epochs: float) -> None:
             rate,
             "3e-3 at 128 wide (measured best of 3e-3 and 6e-3), less for wider ones",
         )
-    config.decide("optimizer.weight_decay", 0.1, "usual; it acts as rate x decay")
+    decay = round(min(max(LEAST_DECAY, DECAY_PER_EPOCH * epochs), MOST_DECAY), 3)
+    reason = f"{DECAY_PER_EPOCH} for each of {epochs:.1f} epochs, {LEAST_DECAY} to {MOST_DECAY}"
+    config.decide("optimizer.weight_decay", decay, reason)
     config.decide("schedule.warmup", warmup_steps(steps), "20 steps, at most a tenth of the run")
     if config.model.dropout is None or config.device.compile != "on":  # else it is compiled in
         decide_dropout(config, epochs)

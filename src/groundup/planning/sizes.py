@@ -24,6 +24,7 @@ class Size:
 # models afford and need larger ones.
 SHAPES = (
     Size(2, 64, 64, 1_024),
+    Size(2, 128, 64, 1_024),
     Size(4, 128, 128, 2_048),
     Size(5, 192, 256, 4_096),
     Size(6, 256, 256, 4_096),
@@ -32,26 +33,35 @@ SHAPES = (
     Size(12, 768, 1_024, 65_536),
     Size(24, 1_024, 1_024, 262_144),
 )
-# Where a clock leaves less than SHAPES[1] takes. In 9 CPU seconds it came to 2.11 bits per byte on 1 MB and 2.55 on
-# 10 MB, 2 layers of 64 to 2.22 and 2.74, 4 layers of 128 in 12 to 2.48 and 3.11 (docs/experiments.md, "A few seconds").
+# Where a clock leaves less than SHAPES[1] takes: in 20 seconds of one core it came to 2.00 bits per byte on 1 MB, 2
+# layers of 128 to 2.05, 4 to 2.28; in 40 seconds it was equal to 2 layers (docs/experiments.md, "Seconds to minutes").
 SECONDS = Size(1, 96, 64, 1_024)
-DIAL = {"tiny": SHAPES[1], "small": SHAPES[3], "medium": SHAPES[5], "large": SHAPES[6]}
+DIAL = {"tiny": SHAPES[2], "small": SHAPES[4], "medium": SHAPES[6], "large": SHAPES[7]}
 
 # nanochat's; Hoffmann et al. 2022 come to 20 for long runs. In four minutes on 3.3 MB of Python's documentation and
 # code 0.8M weights at 6.6 tokens each came to 1.23 bits per byte, 2.2M at 1.2 and 1.6 to 1.34 and 1.25; not swept yet.
 TOKENS_PER_WEIGHT = 12
-WEIGHTS_PER_TOKEN = 3  # beyond this a model memorizes a corpus faster than it learns from it
+WEIGHTS_PER_TOKEN = 3  # where no clock decides: beyond this a model memorizes a corpus faster than it learns from it
+MOST_WEIGHTS_PER_TOKEN = 16  # PLACEHOLDER
+MOST_EPOCHS = 40  # PLACEHOLDER
+REACHED = 3  # PLACEHOLDER
 
 
 def for_compute(flops: float, train_tokens: int) -> tuple[Size, str]:
     """The size to train with `flops` operations on a corpus of `train_tokens` tokens, and why."""
     optimal = math.sqrt(flops / (6 * TOKENS_PER_WEIGHT))
-    most = WEIGHTS_PER_TOKEN * train_tokens
-    size = _largest(min(optimal, most))
-    if most < optimal:
+    repeated = flops / (6 * MOST_EPOCHS * REACHED * train_tokens)
+    most = MOST_WEIGHTS_PER_TOKEN * train_tokens
+    size = _largest(min(max(optimal, repeated), most))
+    if most < max(optimal, repeated):
         return size, f"the corpus of {train_tokens:,} tokens supports about {most:,} weights"
     if size == SHAPES[0]:
         return SECONDS, f"{flops:.1e} operations, a few seconds of them: one layer learned more than two narrower ones"
+    if repeated > optimal:
+        return (
+            size,
+            f"{flops:.1e} operations: more weights, rather than {train_tokens:,} tokens more than {MOST_EPOCHS} times",
+        )
     return (
         size,
         f"{flops:.1e} operations train about {optimal:,.0f} weights, {TOKENS_PER_WEIGHT} tokens each",

@@ -14,7 +14,8 @@ TOLERANCE = 0.01  # share of the run by which the clock must disagree before the
 
 
 class Horizon:
-    """The run's length: `entries` lists (from_step, total_steps), the last of which holds.
+    """The run's length: `entries` lists (from_step, total_steps), the last of which holds; a correction makes it no
+    longer than `most`.
 
     Several processes `agree` on what one of them measured; all need a deadline for that, or none.
     """
@@ -24,10 +25,11 @@ class Horizon:
         entries: list[tuple[int, int]],
         *,
         deadline: float | None = None,
+        most: int | None = None,
         save: Callable[[list[tuple[int, int]]], None] = lambda _: None,
         agree: Callable[[int], int] = lambda total: total,
     ) -> None:
-        self.entries, self._deadline, self._save, self._agree = entries, deadline, save, agree
+        self.entries, self._deadline, self._most, self._save, self._agree = entries, deadline, most, save, agree
         self._marks: deque[tuple[int, float]] = deque(maxlen=RECENT)
         self._next = 0
 
@@ -47,6 +49,7 @@ class Horizon:
             first_step, first_time = self._marks[0]
             pace = (now - first_time) / (step - first_step)
             total = step + max(1, int((self._deadline - now) / pace))
+            total = min(total, self._most or total)
         total = self._agree(total)
         if abs(total - self.total) > TOLERANCE * self.total:
             self.entries.append((step, total))

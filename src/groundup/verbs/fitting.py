@@ -13,7 +13,7 @@ from groundup.errors import UserError
 from groundup.evaluation import Windows, choose_prompts, few_shot_prompt, reference_models
 from groundup.events import Listener, Notice, Phase
 from groundup.parallel import Group, decide_compute, describe_machine, machine_differences
-from groundup.planning import announce, decide, shape_of
+from groundup.planning import announce, decide, most_steps, shape_of
 from groundup.runs import Run
 from groundup.training import (
     SCALE_START,
@@ -125,6 +125,7 @@ def train_model(
     horizon = Horizon(
         [(int(start), int(total)) for start, total in run.info["horizon"]],
         deadline=deadline,
+        most=most_steps(config, corpus),
         save=lambda entries: run.update(horizon=entries) if group.is_main else None,
         agree=group.agree,
     )
@@ -166,6 +167,7 @@ def train_model(
                 training_seconds=round(run.info.get("training_seconds", 0.0) + spent, 2),
                 tokens_per_second=round((state.tokens - tokens_before) / max(spent, 1e-3)),
             )
+        metrics.event("trained", step=state.step, seconds=round(spent, 3), batch_seconds=round(job.batches.seconds, 3))
         metrics.write_training_metrics()
         metrics.sync()
         metrics.close()
