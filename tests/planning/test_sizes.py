@@ -48,9 +48,3 @@ def test_the_reason_names_what_was_the_limit():
 def test_what_a_few_seconds_train_has_one_layer_and_what_little_text_supports_has_two():
     assert sizes.for_compute(1e12, 10**9)[0].layers == 1
     assert sizes.for_compute(1e18, 4_000)[0].layers == 2
-
-
-def test_time_that_a_short_text_cannot_fill_goes_into_weights():
-    fresh, repeated = (sizes.for_compute(2e14, tokens) for tokens in (10**9, 300_000))
-    assert repeated[0].block_parameters > fresh[0].block_parameters
-    assert "300,000" in repeated[1]
