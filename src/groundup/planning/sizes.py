@@ -59,10 +59,6 @@ def for_compute(flops: float, train_tokens: int) -> tuple[Size, str]:
         return SECONDS, f"{flops:.1e} operations, a few seconds of them: one layer learned more than two narrower ones"
     return (
         size,
-        f"{flops:.1e} operations: more weights, rather than {train_tokens:,} tokens more than {MOST_EPOCHS} times",
-    )
-    return (
-        size,
         f"{flops:.1e} operations train about {optimal:,.0f} weights, {TOKENS_PER_WEIGHT} tokens each",
     )
 
