@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         chat,
         compare,
         demo,
+        diagnose,
         doctor,
         evaluate,
         explain,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         read,
         report,
         resume,
+        scaling,
         tokenize,
         train,
     )
@@ -41,6 +43,7 @@ __all__ = [
     "chat",
     "compare",
     "demo",
+    "diagnose",
     "doctor",
     "evaluate",
     "explain",
@@ -50,6 +53,7 @@ __all__ = [
     "read",
     "report",
     "resume",
+    "scaling",
     "tokenize",
     "train",
 ]

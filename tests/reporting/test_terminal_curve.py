@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from groundup.reporting.canvas import unicode_shown
 from groundup.reporting.terminal_curve import sparkline, terminal_curve
 
 
@@ -71,6 +72,86 @@ def test_without_a_loss_it_says_so(entries):
 def test_few_or_odd_losses_are_drawn(losses):
     entries = [{"step": i, "train_loss": loss, "val_loss": loss} for i, loss in enumerate(losses)]
     assert "⠤⠤" in terminal_curve(entries, 40, 8)
+
+
+def falling(count, every=10):
+    """A loss that falls from 8 to 2, and validation 0.5 above it."""
+    losses = [2 + 6 * math.exp(-4 * i / count) for i in range(count)]
+    return [
+        {"step": i, "train_loss": loss, "val_loss": loss + 0.5 if i % every == 0 else None}
+        for i, loss in enumerate(losses)
+    ]
+
+
+def test_ten_thousand_noisy_entries_are_a_line_and_no_cloud():
+    entries = falling(10_000, 500)
+    for i, entry in enumerate(entries):
+        entry["train_loss"] += 0.8 * math.sin(i * 12.9898) * math.cos(i * 78.233)
+    rows = terminal_curve(entries, 80, 16).split("\n")[1:-2]
+    columns = [sum(is_braille(row[c]) for row in rows if len(row) > c) for c in range(20, 78)]
+    assert max(columns) <= 3
+
+
+def test_a_huge_first_loss_does_not_flatten_the_curve():
+    entries = falling(200)
+    entries[0]["train_loss"] = entries[0]["val_loss"] = 1e6
+    text = terminal_curve(entries, 80, 16)
+    legend, *rows = text.split("\n")
+    assert "up to 1e+06: cut off" in legend
+    assert rows[0].lstrip().startswith("8.") or rows[0].lstrip().startswith("7.")
+    drawn = [row for row in rows[:-2] if any(map(is_braille, row))]
+    assert len(drawn) >= 11  # the fall has the height of the plot
+    assert "cut off" not in terminal_curve(falling(200), 80, 16)
+
+
+def test_a_loss_that_is_no_number_leaves_a_gap_and_at_the_end_is_said():
+    entries = falling(200)
+    for entry in entries[100:120]:
+        entry["train_loss"] = math.nan
+    text = terminal_curve(entries, 80, 16)
+    assert "not a number" not in text
+    margin = text.split("\n")[1].index("┤") + 1
+    middle = range(margin + 38, margin + 42)
+    assert not any(is_braille(row[c]) for row in text.split("\n")[1:-2] for c in middle if len(row) > c)
+    for entry in entries[150:]:
+        entry["train_loss"] = math.nan
+    assert "not a number from step 150 on" in terminal_curve(entries, 80, 16)
+
+
+def test_entries_that_are_not_in_order_are_drawn_in_order():
+    entries = falling(50)
+    assert terminal_curve(entries[25:] + entries[:25]) == terminal_curve(entries)
+
+
+def test_without_validation_there_are_no_marks():
+    entries = [{**entry, "val_loss": None} for entry in falling(30)]
+    assert "●" not in terminal_curve(entries) and "validation" not in terminal_curve(entries)
+
+
+@pytest.mark.parametrize("width", [24, 40, 80])
+def test_without_unicode_it_is_ascii_and_as_wide(entries, width):
+    text = terminal_curve(entries, width, 16, unicode=False)
+    assert text.isascii()
+    assert max(map(len, text.split("\n"))) <= width
+    assert text.count("o") >= 5 and text.count(".") > 20
+
+
+@pytest.mark.parametrize(
+    ("environment", "encoding", "shown"),
+    [
+        ({}, "utf-8", True),
+        ({"LANG": "en_US.UTF-8"}, "utf-8", True),
+        ({"LANG": "C.utf8"}, "UTF-8", True),
+        ({"LC_ALL": "C"}, "utf-8", False),  # Python writes UTF-8 nevertheless
+        ({"LC_ALL": "C", "LANG": "en_US.UTF-8"}, "utf-8", False),
+        ({"LC_ALL": "", "LC_CTYPE": "POSIX"}, "utf-8", False),
+        ({"LANG": "de_DE.ISO-8859-1"}, "latin-1", False),
+        ({}, "cp1252", False),
+        ({}, None, False),
+    ],
+)
+def test_the_terminal_is_asked_for_what_it_shows(environment, encoding, shown):
+    assert unicode_shown(environment, encoding) is shown
 
 
 def test_the_sparkline_falls_with_the_loss_and_fits():

@@ -49,3 +49,16 @@ def test_a_run_without_figures_is_refused(tmp_path: Path, finished: Path) -> Non
     shutil.copy(finished / "run.json", tmp_path)
     with pytest.raises(UserError, match="no figures yet"):
         verbs.report(tmp_path)
+
+
+def test_for_a_terminal_the_command_prints_the_curve_writes_nothing_and_refuses_json(
+    finished: Path, tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    run = Path(shutil.copytree(finished, tmp_path / "run", symlinks=True))
+    (run / "report.html").unlink()
+    done = command("report", run, "--terminal", env={"LC_ALL": "C"})
+    assert done.returncode == 0 and done.stdout.isascii() and done.stderr == ""
+    assert "training" in done.stdout and "o validation" in done.stdout
+    assert not (run / "report.html").exists()
+    both = command("report", run, "--terminal", "--json")
+    assert both.returncode == 2 and "--terminal and --json" in both.stderr

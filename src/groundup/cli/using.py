@@ -1,6 +1,8 @@
 """The commands that use documents and runs: evaluate, generate, chat, report, compare, doctor."""
 
 import dataclasses
+import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -150,23 +152,50 @@ def chat(
 
 
 @app.command
-def report(run: Path, *, json_: Json = False) -> None:
+def report(run: Path, *, terminal: Annotated[bool, Parameter(negative=())] = False, json_: Json = False) -> None:
     """Write report.html and the pictures of a run again, and print its summary.
 
     Parameters
     ----------
     run
         The run directory; it may still be training.
+    terminal
+        Write nothing, and print only the loss curve and its reading, as large as the terminal.
     """
     from groundup import verbs
+    from groundup.errors import UserError
 
-    opened = verbs.report(run)
-    show_run(opened.path, opened.info, json_)
+    if terminal and json_:
+        raise UserError("are two ways to print", where="--terminal and --json", fix="give one of them")
+    if terminal:
+        _print_curve(run)
+    else:
+        opened = verbs.report(run)
+        show_run(opened.path, opened.info, json_)
+
+
+def _print_curve(run: Path) -> None:
+    from groundup.reporting import describe_curve
+    from groundup.reporting.canvas import unicode_shown
+    from groundup.reporting.terminal import draws_live
+    from groundup.runs import Run
+
+    terminal = sys.stdout.isatty()
+    columns, rows = shutil.get_terminal_size((80, 24)) if terminal else (80, 24)
+    print(
+        describe_curve(
+            Run.open(run).path,
+            width=columns,
+            height=min(rows - 1, 40),
+            color=draws_live(terminal, os.environ),
+            unicode=unicode_shown(os.environ, sys.stdout.encoding),
+        )
+    )
 
 
 @app.command
 def compare(runs: Paths, *, out: Path | None = None, json_: Json = False) -> None:
-    """Compare runs: settings that differ, final figures, and their curves in one picture.
+    """Compare runs: settings that differ, final figures, their curves, and whether one is better or was luckier.
 
     Parameters
     ----------
@@ -195,10 +224,10 @@ def doctor(run: Path, *, json_: Json = False) -> None:
     """
     from groundup import verbs
     from groundup.errors import EXIT_USER
-    from groundup.reporting import describe_diagnosis
+    from groundup.reporting import describe_damage
 
     found = verbs.doctor(run)
-    print(as_json(found) if json_ else describe_diagnosis(found))
+    print(as_json(found) if json_ else describe_damage(found))
     if not found["good"]:
         sys.exit(1 if found["can_continue"] else EXIT_USER)
 

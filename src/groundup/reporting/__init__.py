@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from groundup.reporting.cost import describe_cost, draw_cost
     from groundup.reporting.curves import draw_loss_by_epoch, draw_training_curve
     from groundup.reporting.decoding import describe_decoding, draw_decoding
+    from groundup.reporting.damage import describe_damage
     from groundup.reporting.diagnosis import describe_diagnosis
     from groundup.reporting.explanations import describe_explanation
     from groundup.reporting.glance import describe_curve
     from groundup.reporting.learning import describe_learning, draw_learning
     from groundup.reporting.page import write_report
+    from groundup.reporting.scaling import describe_scaling, draw_scaling
     from groundup.reporting.summary import summarize
     from groundup.reporting.tables import describe_comparison, describe_plan, describe_scores
     from groundup.reporting.tokens import describe_tokens
@@ -32,6 +34,7 @@ _LATER = {
     "describe_cost": "cost",
     "describe_curve": "glance",
     "describe_decoding": "decoding",
+    "describe_damage": "damage",
     "describe_diagnosis": "diagnosis",
     "describe_explanation": "explanations",
     "describe_learning": "learning",
@@ -39,6 +42,7 @@ _LATER = {
     "describe_origin": "corpus",
     "describe_pairs": "corpus",
     "describe_plan": "tables",
+    "describe_scaling": "scaling",
     "describe_scores": "tables",
     "describe_tokens": "tokens",
     "describe_training_benchmark": "benchmarks",
@@ -47,6 +51,7 @@ _LATER = {
     "draw_decoding": "decoding",
     "draw_learning": "learning",
     "draw_loss_by_epoch": "curves",
+    "draw_scaling": "scaling",
     "draw_training_benchmark": "benchmarks",
     "draw_training_curve": "curves",
     "summarize": "summary",
@@ -60,6 +65,7 @@ __all__ = [
     "describe_cost",
     "describe_curve",
     "describe_decoding",
+    "describe_damage",
     "describe_diagnosis",
     "describe_explanation",
     "describe_learning",
@@ -67,6 +73,7 @@ __all__ = [
     "describe_origin",
     "describe_pairs",
     "describe_plan",
+    "describe_scaling",
     "describe_scores",
     "describe_tokens",
     "describe_training_benchmark",
@@ -75,6 +82,7 @@ __all__ = [
     "draw_decoding",
     "draw_learning",
     "draw_loss_by_epoch",
+    "draw_scaling",
     "draw_training_benchmark",
     "draw_training_curve",
     "plain_line",

@@ -1,5 +1,6 @@
 """The end of a run on one screen: what was trained, how well, against what, and what to type next."""
 
+import os
 import shlex
 import shutil
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 from rich.console import Group
 from rich.text import Text
 
+from groundup.reporting.canvas import unicode_shown
+from groundup.reporting.diagnosis import finding_lines
 from groundup.reporting.run_files import RunFiles, read_run
 from groundup.reporting.terminal_curve import terminal_curve
 from groundup.reporting.wording import between, clean, duration, finite, number, percent, shorten, size, whole
@@ -99,6 +102,13 @@ def next_commands(root: Path) -> list[str]:
     ]
 
 
+def other_findings(files: RunFiles) -> list[dict]:
+    """What the diagnosis found beside what the verdict quotes, the severe ones first."""
+    verdict = files.verdict()
+    said = verdict.evidence if verdict else None
+    return [finding for finding in files.findings() if finding.get("evidence") != said]
+
+
 def status_text(files: RunFiles) -> str:
     """`finished: all 6,000 steps are done`."""
     status, reason = files.run.get("status"), files.run.get("stop_reason")
@@ -132,12 +142,18 @@ def _lines(files: RunFiles, width: int) -> Iterator[Text]:
 
     if len(files.entries) > 1:
         yield Text("")
-        for line in terminal_curve(files.entries, min(width - 2, 78), 14, color=True).split("\n"):
+        unicode = unicode_shown(os.environ, getattr(sys.stdout, "encoding", None))
+        for line in terminal_curve(files.entries, min(width - 2, 78), 14, color=True, unicode=unicode).split("\n"):
             yield Text("  ") + Text.from_ansi(line)
     if verdict := files.verdict():
         yield from _heading(f"Verdict: {clean(verdict.reading)}")
         for text in (verdict.evidence, verdict.advice):
             yield from _wrapped(clean(text), width)
+    if findings := other_findings(files):
+        yield from _heading("Diagnosis")
+        for finding in findings:
+            for line in finding_lines(finding, shlex.quote(str(files.root)), width - 2):
+                yield Text(f"  {line}")
 
     if baselines := baseline_rows(files):
         yield from _heading("Against the baselines (lower is better)")

@@ -84,6 +84,8 @@ def describe_comparison(comparison: Mapping[str, Any]) -> str:
         "parameters": whole,
         "steps": whole,
         "tokens": whole,
+        "status": clean,
+        "seconds": lambda value: number(value, 1),
         "minutes": lambda value: number(value, 1),
         "best_step": whole,
     }

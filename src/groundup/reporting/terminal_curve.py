@@ -1,82 +1,75 @@
-"""The loss curve in characters: training as a braille line, validation as marks. It needs no color."""
+"""The loss curve in characters: training as a line, validation as marks. It needs no color, and no Unicode."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from groundup.reporting.canvas import PAINT, RESET, Canvas
 from groundup.reporting.wording import finite, number, short
 
-_BRAILLE = 0x2800
-_DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # by row, then column, of a 4 x 2 cell
-_VALIDATION = "●"
-_PAINT = {"train": "\x1b[34m", "val": "\x1b[31m", "faint": "\x1b[2m"}
-_RESET = "\x1b[0m"
+_UNTRAINED = 25.0  # nats: ln of the largest vocabulary is half of it
+_BEYOND = 3.0  # times the loss that 95% of the entries are below
+
+Points = list[tuple[float, float]]
 
 
-def terminal_curve(entries: Sequence[Mapping[str, Any]], width: int = 80, height: int = 16, color: bool = False) -> str:
+def terminal_curve(
+    entries: Sequence[Mapping[str, Any]],
+    width: int = 80,
+    height: int = 16,
+    color: bool = False,
+    *,
+    unicode: bool = True,
+) -> str:
     """Training and validation loss (nats) over steps as `height` lines of at most `width` columns.
 
-    The loss axis is logarithmic above the lowest loss, or the first fall would leave one line to the rest.
+    The loss axis is logarithmic above the lowest loss, or the first fall would leave one line to the rest. Where more
+    entries than columns are there, the line is the mean of those that share a column. Losses far beyond all others (of
+    weights that began badly, or a spike) stay at the upper edge, and the legend says how high the highest was; a loss
+    that is no number leaves a gap.
 
     Returns one line of explanation where no entry has a loss.
     """
     width, height = max(width, 24), max(height, 6)
-    train = _points(entries, "train_loss")
-    val = _points(entries, "val_loss")
-    if not train and not val:
+    train, val = _stretches(entries, "train_loss"), _stretches(entries, "val_loss")
+    points = [point for stretch in train for point in stretch]
+    marks = [point for stretch in val for point in stretch]
+    if not points and not marks:
         return "no loss was logged yet"
 
-    losses = [y for _, y in train + val]
-    low, high = min(losses), max(losses)
-    if high - low < 1e-9:
-        low, high = low - 0.5, high + 0.5
-    first, last = min(x for x, _ in train + val), max(x for x, _ in train + val)
+    low, high, highest = _range([y for _, y in points + marks])
+    first, last = min(x for x, _ in points + marks), max(x for x, _ in points + marks)
     rows = height - 3
     up, down = _bend(low, high)
     ticks = dict.fromkeys(round(i * (rows - 1) / 4) for i in range(5)) if rows >= 9 else {0: 0, rows - 1: 0}
     labels = {row: number(down(1 - row / (rows - 1)), 2) for row in ticks}
     margin = max(map(len, labels.values())) + 1
-    columns = width - margin - 2
+    canvas = Canvas(width - margin - 2, rows, unicode=unicode)
 
-    def place(x: float, y: float, across: int, along: int) -> tuple[int, int]:
-        return (
-            round((x - first) / ((last - first) or 1) * (across - 1)),
-            min(max(round((1 - up(y)) * (along - 1)), 0), along - 1),  # a float may miss the end by a hair
-        )
+    def place(stretch: Points) -> Points:
+        return [((x - first) / ((last - first) or 1), up(min(y, high))) for x, y in stretch]
 
-    cells = [[0] * columns for _ in range(rows)]
-    dots = [place(x, y, 2 * columns, 4 * rows) for x, y in train]
-    for (x0, y0), (x1, y1) in zip(dots, dots[1:] or dots, strict=False):
-        reach = max(abs(x1 - x0), abs(y1 - y0), 1)
-        for i in range(reach + 1):
-            x, y = x0 + round((x1 - x0) * i / reach), y0 + round((y1 - y0) * i / reach)
-            cells[y // 4][x // 2] |= _DOTS[y % 4][x % 2]
-    marks = {place(x, y, columns, rows) for x, y in val}
+    for stretch in train:
+        canvas.line(place(_mean_of_columns(stretch, first, last, 2 * canvas.columns)))
+    canvas.put(place(marks))
 
-    paint = _PAINT if color else dict.fromkeys(_PAINT, "")
-    reset = _RESET if color else ""
+    paint, reset = (PAINT, RESET) if color else (dict.fromkeys(PAINT, ""), "")
     names = ("training ", "validation ") if width >= 56 else ("", "")
-    key = f"{paint['train']}⠤⠤{reset} {names[0]}{number(train[-1][1])}" if train else ""
-    if val:
-        key += f"  {paint['val']}{_VALIDATION}{reset} {names[1]}{number(val[-1][1])}"
-    lines = [f"{'loss':>{margin}} {key}" if width < 56 else f"{'loss':>{margin}}   {key}"]
-    for r in range(rows):
-        label = labels.get(r, "")
-        body = ""
-        for c in range(columns):
-            if (c, r) in marks:
-                body += f"{paint['val']}{_VALIDATION}{reset}"
-            elif cells[r][c]:
-                body += f"{paint['train']}{chr(_BRAILLE + cells[r][c])}{reset}"
-            else:
-                body += " "
-        lines.append(f"{label:>{margin}} {'┤' if label else '│'}{body}".rstrip())
-    lines.append(f"{'':>{margin}} └{'─' * columns}")
-    ends = [short(first), f"step {short((first + last) / 2)}" if columns > 30 else "", short(last)]
-    gap = columns - sum(map(len, ends))
-    lines.append(f"{'':>{margin}}  {ends[0]}{' ' * (gap // 2)}{ends[1]}{' ' * (gap - gap // 2)}{ends[2]}")
-    return "\n".join(lines)
+    key = []
+    for name, shown, mark, style in (
+        (names[0], points, "⠤⠤" if unicode else "...", "train"),
+        (names[1], marks, canvas.mark, "val"),
+    ):
+        if shown:
+            key.append(f"{paint[style]}{mark}{reset} {name}{number(shown[-1][1])}")
+    if highest is not None and width >= 56:
+        key.append(f"{paint['faint']}(up to {number(highest, 1)}: cut off){reset}")
+    if width >= 56 and (lost := _lost(entries)) is not None:
+        key.append(f"not a number from step {lost:,.0f} on")
+    lines = [f"{'loss':>{margin}} {'  ' if width >= 56 else ''}{'  '.join(key)}"]
+    middle = f"step {short(round((first + last) / 2))}" if canvas.columns > 30 else ""
+    return "\n".join(lines + canvas.framed(labels, (short(first), middle, short(last)), color=color))
 
 
 def sparkline(values: Sequence[Any], width: int) -> str:
@@ -103,6 +96,44 @@ def _bend(low: float, high: float) -> tuple[Callable[[float], float], Callable[[
     )
 
 
-def _points(entries: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
-    rows = [e for e in entries if "event" not in e and finite(e.get("step")) and finite(e.get(key))]
-    return [(e["step"], e[key]) for e in rows]
+def _range(losses: Sequence[float]) -> tuple[float, float, float | None]:
+    """(lowest, highest drawn, highest of all where that one is beyond what is drawn)."""
+    ranked = sorted(losses)
+    beyond = max(_UNTRAINED, _BEYOND * ranked[(len(ranked) - 1) * 95 // 100])
+    low, high = ranked[0], max((loss for loss in ranked if loss <= beyond), default=ranked[-1])
+    highest = ranked[-1] if ranked[-1] > high else None
+    return (low - 0.5, high + 0.5, highest) if high - low < 1e-9 else (low, high, highest)
+
+
+def _stretches(entries: Sequence[Mapping[str, Any]], key: str) -> list[Points]:
+    """The points (step, loss), in pieces between which a loss was no number."""
+    rows = sorted((e for e in entries if "event" not in e and finite(e.get("step"))), key=lambda e: e["step"])
+    pieces: list[Points] = [[]]
+    for row in rows:
+        if finite(row.get(key)):
+            pieces[-1].append((row["step"], row[key]))
+        elif row.get(key) is not None and pieces[-1]:
+            pieces.append([])
+    return [piece for piece in pieces if piece]
+
+
+def _mean_of_columns(points: Points, first: float, last: float, columns: int) -> Points:
+    """`points`, those in one of `columns` equal stretches of [first, last] made their mean; the two ends stay."""
+    if len(points) <= columns:
+        return points
+    groups: dict[int, Points] = {}
+    for point in points[1:-1]:
+        groups.setdefault(int((point[0] - first) / ((last - first) or 1) * (columns - 1)), []).append(point)
+    means = [(sum(x for x, _ in g) / len(g), math.fsum(y for _, y in g) / len(g)) for g in groups.values()]
+    return [points[0], *means, points[-1]]
+
+
+def _lost(entries: Sequence[Mapping[str, Any]]) -> float | None:
+    """The step from which on no training loss is a number, if that is how the run ends."""
+    rows = [e for e in entries if "event" not in e and finite(e.get("step")) and e.get("train_loss") is not None]
+    step = None
+    for row in reversed(rows):
+        if finite(row["train_loss"]):
+            break
+        step = row["step"]
+    return step

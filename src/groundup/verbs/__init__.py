@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from groundup.verbs.benchmarking import benchmark
     from groundup.verbs.comparing import compare
+    from groundup.verbs.data_curve import scaling
     from groundup.verbs.demonstration import demo
+    from groundup.verbs.diagnosing import diagnose
     from groundup.verbs.documents import prepare, read
     from groundup.verbs.evaluation import evaluate
     from groundup.verbs.explaining import explain
@@ -28,6 +30,7 @@ _MODULES = {
     "chat": "generation",
     "compare": "comparing",
     "demo": "demonstration",
+    "diagnose": "diagnosing",
     "doctor": "inspection",
     "evaluate": "evaluation",
     "explain": "explaining",
@@ -37,6 +40,7 @@ _MODULES = {
     "read": "documents",
     "report": "reporting",
     "resume": "training",
+    "scaling": "data_curve",
     "tokenize": "tokens",
     "train": "training",
 }
@@ -47,6 +51,7 @@ __all__ = [
     "chat",
     "compare",
     "demo",
+    "diagnose",
     "doctor",
     "evaluate",
     "explain",
@@ -56,6 +61,7 @@ __all__ = [
     "read",
     "report",
     "resume",
+    "scaling",
     "tokenize",
     "train",
 ]

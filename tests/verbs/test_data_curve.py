@@ -1,0 +1,164 @@
+"""`scaling`: a real data curve on a small corpus, what a kill leaves of it, and what is refused."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from groundup import verbs
+from groundup.corpus import Corpus
+from groundup.errors import Stopped, UserError
+from groundup.events import Event, Phase, Progress
+from groundup.reporting import describe_scaling
+from groundup.runs import read_journal
+from groundup.verbs import data_curve, data_points
+
+How = dict[str, Any]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small() -> Any:
+    """Parts of a few hundred tokens, and a first try of a few steps."""
+    before = data_curve.FEWEST_TOKENS, data_points.FIRST_STEPS
+    data_curve.FEWEST_TOKENS, data_points.FIRST_STEPS = 256, 10
+    yield
+    data_curve.FEWEST_TOKENS, data_points.FIRST_STEPS = before
+
+
+@pytest.fixture(scope="module")
+def how() -> How:
+    settings = {
+        "model.layers": 1,
+        "model.width": 32,
+        "model.context": 32,
+        "training.tokens_per_update": 256,
+        "device.precision": "float32",
+        "samples.max_new_tokens": 1,
+    }
+    return {"minutes": 30, "seeds": 1, "settings": settings}
+
+
+@pytest.fixture(scope="module")
+def curve(corpus_dir: Path, how: How, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A curve that nothing stopped."""
+    out = tmp_path_factory.mktemp("curve") / "out"
+    return out, verbs.scaling(corpus_dir, out=out, **how)
+
+
+def finished(out: Path) -> list[dict[str, Any]]:
+    """The rows of the runs, without what a clock says."""
+    rows = [row for row in read_journal(out / "points.jsonl") if row["event"] == "finished"]
+    return [{k: v for k, v in row.items() if not k.endswith("seconds")} for row in rows]
+
+
+def test_a_small_corpus_gives_points_a_fit_and_says_what_is_left_out(
+    curve: tuple[Path, dict[str, Any]], corpus_dir: Path
+) -> None:
+    out, result = curve
+    assert json.loads((out / "scaling.json").read_text()) == result
+    assert (out / "scaling.png").read_bytes().startswith(b"\x89PNG")
+    assert [row["share"] for row in result["points"]][-3:] == ["1/4", "1/2", "all"]
+    assert [row["share"] for row in result["left_out"]] == ["1/32"] and "fewer than 256" in result["left_out"][0]["why"]
+    assert any(note.startswith("1/32 is left out") for note in result["notes"])
+    bits = [row["bits_per_byte"] for row in result["points"]]
+    assert bits[0] > bits[-1]  # more of the same text is better
+    whole = Corpus(corpus_dir)
+    assert result["points"][-1]["bytes"] == whole.manifest["train_bytes"]
+    assert (result["fit"] is None) == (result["no_fit"] is not None)
+    if result["fit"]:
+        assert result["fit"]["gain"]["low"] <= result["fit"]["gain"]["value"] <= result["fit"]["gain"]["high"]
+
+
+def test_every_point_is_a_run_on_a_nested_part_with_the_same_held_out_text(
+    curve: tuple[Path, dict[str, Any]], corpus_dir: Path
+) -> None:
+    out, result = curve
+    whole, before = Corpus(corpus_dir), set[bytes]()
+    for row in result["runs"]:
+        run = json.loads((out / row["run"] / "run.json").read_text())
+        assert run["status"] == "finished"
+        assert row["bits_per_byte"] == run["final"]["validation"]["bits_per_byte"]
+        assert run["final"]["validation"]["bytes"] == whole.manifest["validation_bytes"]
+        assert row["parameters"] == result["parameters"]
+        part = Corpus(Path(json.loads((out / row["run"] / "corpus" / "reference.json").read_text())["path"]))
+        documents = {part.train.document(n).tobytes() for n in range(len(part.train.document_ends))}
+        assert before < documents
+        before = documents
+    # the best of several lengths, and longer ones were tried
+    tries = [row for row in finished(out) if row["share"] == "all"]
+    assert result["points"][-1]["bits_per_byte"] == min(row["bits_per_byte"] for row in tries)
+
+
+def test_the_same_call_again_does_nothing_and_another_is_refused(
+    curve: tuple[Path, dict[str, Any]], corpus_dir: Path, documents: Path, how: How
+) -> None:
+    out, result = curve
+    before = (out / "points.jsonl").read_bytes()
+    again = verbs.scaling(corpus_dir, out=out, **{**how, "minutes": 40})
+    assert again == result and (out / "points.jsonl").read_bytes() == before
+    with pytest.raises(UserError, match="another data curve: model.width is 32 there, 64 here"):
+        verbs.scaling(corpus_dir, out=out, **{**how, "settings": how["settings"] | {"model.width": 64}})
+    with pytest.raises(UserError, match="another data curve: its documents are"):
+        verbs.scaling(documents, out=out, **how)
+
+
+def test_killed_and_stopped_it_comes_to_the_same_points(
+    curve: tuple[Path, dict[str, Any]], corpus_dir: Path, how: How, tmp_path: Path, in_child: Callable[..., int]
+) -> None:
+    out = tmp_path / "out"
+
+    def at(run: int, number: int) -> Callable[[Event], None]:
+        seen = 0
+
+        def listen(event: Event) -> None:
+            nonlocal seen
+            seen += isinstance(event, Phase) and "steps" in event.name
+            if seen == run and isinstance(event, Progress) and event.done == 5:
+                os.kill(os.getpid(), number)
+
+        return listen
+
+    assert in_child(lambda: verbs.scaling(corpus_dir, out=out, **how, listen=at(2, signal.SIGKILL))) == -9
+    assert len(finished(out)) == 1
+    with pytest.raises(Stopped, match="stopped by SIGTERM") as stopped:
+        verbs.scaling(corpus_dir, out=out, **how, listen=at(2, signal.SIGTERM))
+    assert "run the same command again" in str(stopped.value)
+    assert len(finished(out)) == 2
+    result = verbs.scaling(corpus_dir, out=out, **how)
+    assert finished(out) == finished(curve[0])
+    assert result["points"] == curve[1]["points"] and result["fit"] == curve[1]["fit"]
+
+
+def test_without_time_it_says_so_and_more_minutes_go_on(corpus_dir: Path, how: How, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    short = verbs.scaling(corpus_dir, out=out, **{**how, "minutes": 0.0001})
+    assert short["points"] == [] and short["fit"] is None
+    assert any("more --minutes" in note for note in short["notes"])
+    assert "no fit" in describe_scaling(short)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"settings": {"training.steps": 5}}, "chosen for each part"),
+        ({"settings": {"data.validation": 0}}, "nothing is held out"),
+        ({"seeds": 0}, "0 seeds"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    documents: Path, tmp_path: Path, how: How, change: dict[str, Any], match: str
+) -> None:
+    with pytest.raises(UserError, match=match):
+        verbs.scaling(documents, out=tmp_path / "out", **{**how, **change})
+
+
+def test_a_directory_of_something_else_and_a_text_too_short_are_refused(tmp_path: Path, how: How) -> None:
+    (tmp_path / "letter.txt").write_text("Dear reader, this is all there is to read here.\n" * 3)
+    with pytest.raises(UserError, match="holds no data curve"):
+        verbs.scaling(tmp_path / "letter.txt", out=tmp_path, **how)
+    with pytest.raises(UserError, match="training text has only"):
+        verbs.scaling(tmp_path / "letter.txt", out=tmp_path / "out", **how)
