@@ -16,9 +16,10 @@ def _():
     import marimo as mo
 
     import groundup
+    from groundup.reporting import describe_scaling
 
     minutes = float(mo.cli_args().get("minutes", 1.5))  # python data_curve.py -- --minutes 10
-    return Path, groundup, minutes, mkdtemp, mo, pydoc_data
+    return Path, describe_scaling, groundup, minutes, mkdtemp, mo, pydoc_data
 
 
 @app.cell
@@ -46,14 +47,34 @@ def _(Path, mkdtemp, pydoc_data):
 
 
 @app.cell
-def _(documents, groundup, home, minutes):
-    curve = groundup.scaling(documents, minutes=minutes, out=home / "scaling", seeds=1, size="tiny")
+def _(describe_scaling, documents, groundup, home, minutes):
+    curve = groundup.scaling(documents, minutes=minutes, out=home / "scaling", seeds=1)
+    print(describe_scaling(curve))
     return (curve,)
 
 
 @app.cell
+def _(curve, mo):
+    mo.image(curve["picture"], width=700)
+    return
+
+
+@app.cell
+def _(mo):
+    mo.md(r"""
+    ## The numbers behind it
+
+    One row for each part: its text, and the lowest bits per byte that any run on it came to.
+    """)
+    return
+
+
+@app.cell
 def _(curve):
-    print(sorted(curve))
+    for _point in curve["points"]:
+        print(f"{_point['share']:>5} {_point['bytes']:>10,} bytes {_point['bits_per_byte']:8.4f} bits per byte")
+    if curve["fit"] is None:
+        print(f"no curve is drawn through them: {curve['no_fit']}")
     return
 
 

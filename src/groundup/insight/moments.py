@@ -1,4 +1,4 @@
-"""The optimizer's state of a run's newest checkpoint."""
+"""The state that the optimizer of a run has kept in a checkpoint."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from groundup.errors import UserError
 from groundup.insight.subject import Subject
+from groundup.training import State
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,15 @@ class Moments:
     tensors: dict[str, Tensor]
 
 
-def newest_moments(subject: Subject) -> Moments | None:
-    """Those of the newest checkpoint; None before the first update. Raises UserError where they are gone or damaged."""
-    if not subject.checkpoints:
+def load_moments(subject: Subject) -> Moments | None:
+    """Those of the checkpoint that was asked for, else of the run's newest; None before the first update.
+
+    Raises UserError where they are gone or damaged.
+    """
+    if not (subject.given or subject.checkpoints):
         raise UserError("the run has no checkpoint yet", where=subject.run.path)
-    step, checkpoint = list(subject.checkpoints.items())[-1]
+    checkpoint = subject.checkpoint if subject.given else list(subject.checkpoints.values())[-1]
+    step = State.load(checkpoint / "training" / "state.json").step
     path = checkpoint / "training" / "optimizer.safetensors"
     try:
         return Moments(checkpoint, step, load_file(path)) if step else None

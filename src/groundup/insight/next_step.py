@@ -88,7 +88,7 @@ def next_step(subject: Subject) -> Iterator[NextStep]:
 
 
 def _checkpoint(subject: Subject, total: int) -> Path:
-    if subject.path.resolve() == subject.checkpoint.resolve():
+    if subject.given:
         return subject.checkpoint
     before = [path for step, path in subject.checkpoints.items() if step < total]
     return before[-1] if before else subject.checkpoint

@@ -18,7 +18,9 @@ class Subject:
     def __init__(self, path: Path, checkpoint: Path | None, run: Run | None) -> None:
         self.path = path
         """As it was given."""
-        self._checkpoint, self._run = checkpoint, run
+        self.given = checkpoint
+        """The checkpoint that was asked for; None for a run, of which the best is looked at."""
+        self._run = run
 
     @classmethod
     def open(cls, path: str | Path, *, checkpoint: str | Path | None = None) -> "Subject":
@@ -52,7 +54,7 @@ class Subject:
     @cached_property
     def checkpoint(self) -> Path:
         """The directory of the checkpoint that is looked at: the one given, else the best."""
-        return find_checkpoint(self._checkpoint or self.run.path)
+        return find_checkpoint(self.given or self.run.path)
 
     @cached_property
     def checkpoints(self) -> dict[int, Path]:

@@ -57,7 +57,7 @@ def test_the_update_is_the_one_that_muon_makes_at_rate_one() -> None:
 
 def test_a_run_on_adamw_shows_its_average_of_the_gradient(adamw_run: Path) -> None:
     found = explain_muon(Subject.open(adamw_run))
-    assert found["source"] == "AdamW's average of the gradient"
+    assert found["source"] == "average gradient (AdamW)"
     assert found["name"].startswith("model.layers.")
 
 

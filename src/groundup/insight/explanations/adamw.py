@@ -7,7 +7,7 @@ import torch
 
 from groundup.config import Config
 from groundup.insight.explanations.gradient import X, Y
-from groundup.insight.moments import newest_moments
+from groundup.insight.moments import load_moments
 from groundup.insight.rates import schedule_share
 from groundup.insight.subject import Subject
 from groundup.seeds import derive
@@ -26,7 +26,7 @@ def explain_adamw(subject: Subject | None, *, seed: int = 0) -> dict[str, Any]:
     `after` (Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019, algorithm 2, with the decay times the rate as in
     PyTorch). `shrinking` is a weight without gradient after as many steps: under AdamW, and where decay is added to the
     gradient instead. `weight` is one weight of the run, drawn by `seed` among those that AdamW updates and that have
-    had gradients: what its averages say after the newest checkpoint's last update; None without a run or such a weight.
+    had gradients: what its averages say in the checkpoint that was given, or the newest; None where there is none.
     """
     optimizer = (subject.config if subject else Config()).optimizer
     (b1, b2), eps = optimizer.betas, optimizer.eps
@@ -83,7 +83,7 @@ def _decay_in_gradient(b1: float, b2: float, eps: float) -> list[float]:
 
 
 def _weight(subject: Subject, seed: int) -> dict[str, Any] | None:
-    found = newest_moments(subject)
+    found = load_moments(subject)
     if found is None or not (step := int(found.tensors.get("adamw.step", torch.tensor(0)))):
         return None
     optimizer = subject.config.optimizer

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from groundup.insight.moments import newest_moments
+from groundup.insight.moments import load_moments
 from groundup.insight.subject import Subject
 from groundup.seeds import derive
 from groundup.training.muon import orthogonalize
@@ -14,7 +14,7 @@ from groundup.training.optimizers import BLOCKS
 TOY_SHAPE = (6, 4)
 TOY_FALL = 4.0  # each singular value of the toy is so many times as large as the next
 CORNER = 4  # rows and columns that are given as numbers
-MOMENTA = {".momentum": "momentum", ".exp_avg": "AdamW's average of the gradient"}
+MOMENTA = {".momentum": "momentum", ".exp_avg": "average gradient (AdamW)"}
 
 
 def explain_muon(subject: Subject | None, *, seed: int = 0) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def toy_matrix(seed: int) -> Tensor:
 
 def _of_run(subject: Subject, seed: int) -> tuple[Tensor | None, dict[str, Any]]:
     """A matrix of the optimizer's state that is not zero; None where there is none yet."""
-    found = newest_moments(subject)
+    found = load_moments(subject)
     if found is None:
         return None, {}
     for suffix, what in MOMENTA.items():

@@ -1,11 +1,13 @@
 """One optimizer step of a run under glass: the update that training takes, on a copy of what the run has kept."""
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from groundup.corpus import batch_texts
+from groundup.errors import UserError
 from groundup.insight.next_step import NextStep, next_step
 from groundup.insight.rates import peak_rates, schedule_share
 from groundup.insight.subject import Subject
@@ -22,6 +24,7 @@ def explain_step(subject: Subject | None) -> dict[str, Any]:
     multiplied by. `share` is the schedule's, of the peak rates; `rates` the rates by part. `layers`, and `total`, have
     `weights` (their number) and the L2 norms `gradient` (before clipping), `weight` and `update`, and `ratio`, update
     to weight. `taken` says whether it is one of the run's steps: after its last one there is none.
+    Raises UserError where the gradient is not finite, which training leaves out.
     """
     assert subject
     with next_step(subject) as at:
@@ -32,7 +35,7 @@ def _take(subject: Subject, at: NextStep) -> dict[str, Any]:
     job, state, config = at.job, at.state, at.job.config
     model, number = job.model, state.batch
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    loss_before = batch_loss(at)
+    without_dropout = batch_loss(at) if model.shape.dropout else None
     sums = gradients(job, number, state.scale, job.group.data_parallel(model, loss_sums))
     slopes = {}
     for name, parameter in model.named_parameters():
@@ -40,6 +43,8 @@ def _take(subject: Subject, at: NextStep) -> dict[str, Any]:
         parameter.grad.div_(state.scale)
         slopes[name] = parameter.grad.clone()
     norm = clip_gradients(model.parameters(), config.optimizer.clip).item()
+    if not math.isfinite(norm):
+        raise UserError(f"the gradient of batch {number} is not finite: training skips it", where=at.checkpoint)
     share = schedule_share(subject, state.step)
     clipped = torch.stack([p.grad.norm() for p in model.parameters() if p.grad is not None]).norm().item()
     job.optimizers.step(share)
@@ -55,7 +60,7 @@ def _take(subject: Subject, at: NextStep) -> dict[str, Any]:
         "sequences": batch_texts(subject.corpus, job.batches, number),
         "compute": job.compute.describe(),
         "dropout": model.shape.dropout,
-        "loss_before": loss_before,
+        "loss_before": sums.nll / sums.tokens if without_dropout is None else without_dropout,
         "loss_after": batch_loss(at),
         "predicted_change": sum((slopes[n].double() * u.double()).sum().item() for n, u in updates.items()),
         "gradient_norm": norm,
