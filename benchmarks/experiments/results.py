@@ -56,7 +56,7 @@ def table_of(rows: Sequence[Mapping[str, Any]], markdown: bool) -> str:
 def fit_of(rows: Sequence[Mapping[str, Any]], name: str) -> str:
     """The fit for planning/prediction.py, and how it would have predicted each run from those of other seeds,
     budgets, widths or corpora: from all runs but those alike."""
-    fitted, inside, told = prediction.fit_runs(rows, f"benchmarks/experiments/{name}.jsonl"), 0, []
+    fitted, inside, told = prediction.fit_runs(rows, f"benchmarks/experiments: {name}"), 0, []
     for row in rows:
         others = [other for other in rows if not same(row, other, but_seed=True)]
         seen, baseline = row["tokens"] * row["bytes_per_token"], row["baselines"][prediction.BASELINE]
