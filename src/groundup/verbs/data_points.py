@@ -64,8 +64,8 @@ class Points:
 
         After a first run of `steps`: where its lowest validation loss comes well before its end, runs half as long
         (their rates have come down by then) while they are better; else runs twice as long, while they are still
-        falling at their end and gain more than ENOUGH. No further one is begun that does not fit into `share_of_time` of the time
-        left; no run at all is returned where there was no time for the first one.
+        falling at their end and gain more than ENOUGH. No further one is begun that does not fit into `share_of_time`
+        of the time left; no run at all is returned where there was no time for the first one.
         """
         until = time.monotonic() + share_of_time * max(self.deadline - time.monotonic(), 0.0)
         first = self.run(part, steps)
