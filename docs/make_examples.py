@@ -11,6 +11,7 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 RECORD = DOCS / "examples.json"
 FIRST = DOCS / "concepts" / "training.md"  # its first command trains the run that the others look at
+PICTURES = {"first-run/training_curve.png": "first-run.png", "data-curve/scaling.png": "data-curve.png"}
 
 _CODE = re.compile(r"<!-- code: (\S+) (\S+) -->\n.*?<!-- end -->", re.DOTALL)
 _OUTPUT = re.compile(
@@ -107,6 +109,7 @@ def run(language: str, source: str, work: Path) -> str:
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
         "COLUMNS": "80",
+        "LC_ALL": "C.UTF-8",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     command = ["bash", "-e", "-c", source] if language == "sh" else [sys.executable, "-c", source]
@@ -137,16 +140,12 @@ def workplace(folder: Path) -> Path:
 
 def machine() -> dict[str, str]:
     """What decides the last bits of the outputs: they are equal only where all of it is."""
-    import torch
+    from groundup.parallel.machine import describe_machine
 
-    from groundup.parallel.machine import processor_name
-
-    return {
-        "processor": processor_name(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "python": ".".join(map(str, sys.version_info[:2])),
-        "torch": torch.__version__.partition("+")[0],
-    }
+    facts = describe_machine()
+    names = ("python", "torch", "numpy", "tokenizers")
+    versions = {name: facts["versions"][name] for name in names}
+    return {"processor": facts["processor"], "capability": facts["capability"], **versions}
 
 
 def _unfenced(text: str) -> str:
@@ -174,6 +173,9 @@ def main() -> None:
                 after = with_outputs(after, work)
             if after != before:
                 page.write_text(after, encoding="utf-8")
+        for made, picture in PICTURES.items():
+            if (work / made).exists() and not arguments.code:
+                shutil.copyfile(work / made, DOCS / "images" / picture)
     if not arguments.code and not arguments.pages:
         RECORD.write_text(json.dumps(machine(), indent=1) + "\n", encoding="utf-8")
 
