@@ -12,8 +12,8 @@ RELATIONS = {
     "-s": lambda word: word + "s",
     "-ed": lambda word: word + "ed",
     "-ing": lambda word: word + "ing",
-    "capital letter": lambda word: word[0] + word[1].upper() + word[2:],
-    "without its space": lambda word: word[1:],
+    "capital": lambda word: word[0] + word[1].upper() + word[2:],
+    "no space": lambda word: word[1:],
 }
 
 

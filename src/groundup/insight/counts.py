@@ -10,7 +10,7 @@ CHUNK = 1_000_000  # tokens: 8 MB as int64
 
 
 def token_chunks(corpus: Corpus, overlap: int = 0) -> Iterator[tuple[int, np.ndarray]]:
-    """The training tokens as (place of the first, int64 ids); a part begins with the last `overlap` of the one before."""
+    """The training tokens as (place of the first, int64 ids); each part begins with the `overlap` tokens before it."""
     total = len(corpus.train)
     for start in range(0, total, CHUNK):
         first = max(start - overlap, 0)

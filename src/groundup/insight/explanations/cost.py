@@ -66,8 +66,8 @@ def _parts(shape: ModelShape) -> list[dict[str, Any]]:
     norms = shape.parameters() - shape.block_matrix_parameters() - table * (1 if shape.tied else 2)
     rows = [
         ("embedding", table, 0),
-        ("attention matrices", attention, 6 * attention),
-        ("attention scores", 0, 12 * shape.layers * shape.heads * shape.head_dim * shape.context),
+        ("attention: matrices", attention, 6 * attention),
+        ("attention: scores", 0, 12 * shape.layers * shape.heads * shape.head_dim * shape.context),
         ("feed-forward", feed_forward, 6 * feed_forward),
         ("norms", norms, 0),
         ("output head", 0 if shape.tied else table, 6 * table),
@@ -100,7 +100,9 @@ def _seconds(subject: Subject) -> list[dict[str, Any]]:
     """The run's phases in order; of one from before phases were recorded, reading and training."""
     info = subject.run.info
     phases: dict[str, float] = info.get("phase_seconds") or {
-        name: info[key] for name, key in (("reading", "reading_seconds"), ("training", "training_seconds")) if key in info
+        name: info[key]
+        for name, key in (("reading", "reading_seconds"), ("training", "training_seconds"))
+        if key in info
     }
     events = list(read_journal(subject.run.path / "events.jsonl"))
     inside = {

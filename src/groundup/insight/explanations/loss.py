@@ -23,8 +23,9 @@ def explain_loss(subject: Subject | None, *, text: str | None = None, seed: int 
 
     Scored as `evaluate` does: from end-of-text on, in windows of the training context. `mean` has the mean loss,
     perplexity = exp(loss), accuracy, and bits per byte = sum(loss) / (bytes ln 2). `uniform` is ln V, the loss of equal
-    probabilities for all V tokens, beside `baselines` of the run. `cross_entropy` is torch's mean on the same
-    logits (float32), and `difference` its distance from the mean here (float64).
+    probabilities for all V rows of the output, of which `padding` belong to no token; `baselines` are losses of the
+    run. `cross_entropy` is torch's mean on the same logits (float32), and `difference` its distance from the mean here
+    (float64).
     """
     assert subject
     passage = choose_passage(subject, text, seed=seed)
@@ -52,6 +53,7 @@ def explain_loss(subject: Subject | None, *, text: str | None = None, seed: int 
         "tokens": tokens,
         "mean": asdict(scores),
         "vocab_size": model.shape.vocab_size,
+        "padding": model.shape.vocab_size - tokenizer.vocab_size,
         "uniform": math.log(model.shape.vocab_size),
         "baselines": _baselines(subject),
         "cross_entropy": nll / len(tokens),

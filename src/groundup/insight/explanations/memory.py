@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import numpy as np
+
 from groundup.corpus import find_origin
 from groundup.errors import UserError
 from groundup.inference import SamplingSettings, generate
 from groundup.insight.passage import choose_passage
-from groundup.insight.spans import SEED, Span, find_spans
+from groundup.insight.spans import SHORTEST, Span, find_spans
 from groundup.insight.subject import Subject
 
 SHOWN = 5
@@ -42,7 +44,7 @@ def explain_memory(subject: Subject | None, *, text: str | None = None, seed: in
         "sample": sample,
         "seed": None if settings is None else settings.seed,
         "characters": len(sample),
-        "shortest": SEED,
+        "shortest": SHORTEST,
         "training_tokens": len(corpus.train),
         "spans": [_describe(subject, sample, span) for span in spans[:SHOWN]],
         "marked_from": MARKED,
@@ -69,10 +71,12 @@ def _control(subject: Subject, characters: int) -> dict[str, Any] | None:
 def _describe(subject: Subject, sample: str, span: Span) -> dict[str, Any]:
     corpus, text = subject.corpus, sample[span.start : span.end]
     origin = find_origin(corpus, corpus.train.place(span.token))
-    count = len(text.encode()) + span.skip  # no token is shorter than a byte
-    following = corpus.train.read(span.token, min(count, len(corpus.train) - span.token)).tolist()
-    there = corpus.tokenizer.decode_bytes(following)[span.skip :]
-    opening = corpus.tokenizer.decode_bytes(following[:1])[: span.skip].decode(errors="ignore")
+    ends = corpus.train.document_ends
+    number = int(np.searchsorted(ends, span.token, side="right"))
+    document = corpus.train.document(number)[span.token - (int(ends[number - 1]) if number else 0) :]
+    opening = corpus.tokenizer.decode_bytes(document[:1].tolist())[: span.skip]
+    # a character that ends in this token, and began before it, is not in what stands before the token
+    started = sum(byte & 0xC0 != 0x80 for byte in opening) + (opening[:1] != b"" and opening[0] & 0xC0 == 0x80)
     return {
         "text": text,
         "start": span.start,
@@ -82,8 +86,8 @@ def _describe(subject: Subject, sample: str, span: Span) -> dict[str, Any]:
         "times": span.times,
         "source": origin.source,
         "page": origin.page,
-        "character": origin.character + len(opening),
-        "verified": there.startswith(text.encode()),
+        "character": origin.character + started,
+        "verified": corpus.tokenizer.decode_bytes(document.tolist())[span.skip :].startswith(text.encode()),
     }
 
 

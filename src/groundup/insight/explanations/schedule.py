@@ -27,9 +27,9 @@ def explain_schedule(subject: Subject | None) -> dict[str, Any]:
     peaks = {"all weights": optimizer.learning_rate}
     if optimizer.name == "muon":
         peaks = {
-            "matrices of the blocks (Muon)": optimizer.learning_rate,
-            "embedding (AdamW)": optimizer.embedding_rate,
-            "head and norms (AdamW)": optimizer.head_rate,
+            "matrices (Muon)": optimizer.learning_rate,
+            "embedding": optimizer.embedding_rate,
+            "head, norms": optimizer.head_rate,
         }
     peaks = {name: rate for name, rate in peaks.items() if rate is not None}
 

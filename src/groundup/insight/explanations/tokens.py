@@ -59,7 +59,7 @@ def explain_tokens(subject: Subject | None, *, text: str | None = None, seed: in
             "unused_bytes": int((lengths[unused] == 1).sum()),
             "common": [entry(int(token)) for token in used[:SHOWN]],
             "rare": [entry(int(token)) for token in used[::-1][:SHOWN]],
-            "never": [entry(int(token)) for token in unused[-SHOWN:]],
+            "never": [entry(int(token)) for token in unused[::-1][:SHOWN]],
         },
     }
 

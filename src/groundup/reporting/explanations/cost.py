@@ -15,18 +15,18 @@ def show_cost(result: Mapping[str, Any]) -> RenderableType:
     """The result of `explain_cost`."""
     shape, work = result["shape"], result["work"]
     tied = "shared with the embedding" if shape["tied"] else "a matrix of its own"
-    counted = "as counted" if result["counted"] == result["parameters"] else "NOT what was counted"
+    counted = "the same" if result["counted"] == result["parameters"] else "NOT the same"
     rate = work["operations_per_second"]
     return Group(
-        f"{whole(shape['layers'])} layers, {whole(shape['width'])} wide, feed-forward {whole(shape['ffn_width'])} wide, "
-        f"{whole(shape['heads'])} heads of {whole(shape['head_dim'])}, context {whole(shape['context'])}, vocabulary "
-        f"{whole(shape['vocab_size'])}; output head: {tied}.",
+        f"{whole(shape['layers'])} layers, {whole(shape['width'])} wide, feed-forward {whole(shape['ffn_width'])} "
+        f"wide, {whole(shape['heads'])} heads of {whole(shape['head_dim'])}, context {whole(shape['context'])}, "
+        f"vocabulary {whole(shape['vocab_size'])}; output head: {tied}.",
         "",
         _model(result),
         "",
-        f"An operation is one addition or multiplication, forward and backward. A weight of a matrix takes part in "
-        f"{whole(2)} forward and twice as many backward; the embedding is looked up, not multiplied. The weights of the "
-        f"checkpoint are {whole(result['counted'])}, {counted}.",
+        "An operation is one addition or multiplication. Each weight of a matrix takes part in one of both for a token "
+        "on the way forward, and in twice as many on the way back; the embedding is looked up, not multiplied. The "
+        f"checkpoint's weights were counted: {whole(result['counted'])}, {counted}.",
         "",
         _amounts("memory while training", "bytes", result["memory"], size),
         *([f"at its peak the process held {size(result['peak_memory'])}"] if result["peak_memory"] else []),
@@ -43,8 +43,8 @@ def show_cost(result: Mapping[str, Any]) -> RenderableType:
 
 
 def _model(result: Mapping[str, Any]) -> RenderableType:
-    right = ("parameters", "of all", "operations per token")
-    rows = table("part of the model", *right, "share of the operations", right=right)
+    right = ("weights", "of all", "operations a token")
+    rows = table("part of the model", *right, "share", right=right)
     for row in result["parts"]:
         share = row["operations"] / result["operations"]
         rows.add_row(

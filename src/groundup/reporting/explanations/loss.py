@@ -31,24 +31,24 @@ def show_loss(result: Mapping[str, Any]) -> RenderableType:
             f"{token['likeliest_probability']:.5f}",
         )
     more = [f"… and {whole(len(tokens) - _ROWS)} more (--json has all)"] if len(tokens) > _ROWS else []
-    text_of = "This text was held out: the model has never seen it." if result["held_out"] else ""
+    text_of = "It is from the validation split: training has not read it." if result["held_out"] else ""
     return Group(
         *quote(result),
         *([text_of] if text_of else []),
         "",
         *_marked(tokens[:_TOKENS], uniform),
-        f"{_MARKS[0]} expected   {_MARKS[-1]} as surprising as a token drawn blindly, ln V = {number(uniform, 3)} nats, or more",
+        f"{_MARKS[0]} expected   {_MARKS[-1]} as surprising as a blind guess (ln V = {number(uniform, 3)}) or more",
         "",
         rows,
         *more,
         "",
-        f"mean         {number(mean['loss'], 4)} nats per token: the sum of all -ln p / {whole(mean['tokens'])} tokens",
+        f"loss         {number(mean['loss'], 4)} nats per token: the sum of all -ln p / {whole(mean['tokens'])} tokens",
         f"             torch's cross_entropy says {number(result['cross_entropy'], 4)}, "
         f"{result['difference']:.1e} from it",
-        f"perplexity   {number(mean['perplexity'], 2)} = exp({number(mean['loss'], 4)}): as if it chose blindly among so many",
+        f"perplexity   {number(mean['perplexity'], 2)} = exp({number(mean['loss'], 4)}): a blind choice among so many",
         f"accuracy     {percent(mean['accuracy'])}: how often the right token was the likeliest",
         f"bits a byte  {number(mean['bits_per_byte'], 4)} = {number(mean['loss'] * mean['tokens'], 2)} nats / "
-        f"({whole(mean['bytes'])} bytes x ln 2): comparable between tokenizers",
+        f"({whole(mean['bytes'])} bytes x ln 2), for any tokenizer",
         "",
         *_ladder(result),
         "",
@@ -78,8 +78,9 @@ def _marked(tokens: Sequence[Mapping[str, Any]], uniform: float) -> Iterator[Tex
 def _ladder(result: Mapping[str, Any]) -> list[RenderableType]:
     """The loss of nothing learned, of counting, of this model, the largest first."""
     uniform = result["uniform"]
-    rows = table("loss, in nats per token", "", "", right=("",))
-    losses = {f"ln {whole(result['vocab_size'])}: every token alike": uniform, **result["baselines"]}
+    rows = table("loss", "nats a token", "", right=("nats a token",))
+    padding = f" ({whole(result['padding'])} are padding)" if result["padding"] else ""
+    losses = {f"ln {whole(result['vocab_size'])}: every token alike{padding}": uniform, **result["baselines"]}
     for name, loss in sorted(losses.items(), key=lambda entry: -entry[1]):
         rows.add_row(name, number(loss, 3), bar(loss / uniform, 24))
     rows.add_row("this text", number(result["mean"]["loss"], 3), bar(result["mean"]["loss"] / uniform, 24))

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from groundup.reporting.explanations.drawing import table
+from groundup.reporting.explanations.drawing import table, tail
 from groundup.reporting.tokens import visible
 from groundup.reporting.wording import clean, percent, whole
 
@@ -24,7 +24,7 @@ def show_memory(result: Mapping[str, Any]) -> RenderableType:
         shown = visible(span["text"])
         spans += [
             f"{whole(span['characters'])} characters, {whole(span['tokens'])} tokens, {times} in",
-            f"  {clean(span['source'])}{page}, character {whole(span['character'])}{checked}",
+            Text(f"  {tail(span['source'], 50)}{page}, character {whole(span['character'])}{checked}", no_wrap=True),
             Text(f"  │{shown if len(shown) <= _WIDTH else shown[: _WIDTH - 1] + '…'}│", no_wrap=True, style="bold"),
         ]
     return Group(
@@ -33,7 +33,7 @@ def show_memory(result: Mapping[str, Any]) -> RenderableType:
         "",
         _marked(result),
         "",
-        *(spans or [f"No stretch of {whole(result['shortest'])} bytes or more stands in the training documents."]),
+        *(spans or [f"No stretch of {whole(result['shortest'])} characters or more stands in the training documents."]),
         "",
         _coverage(result),
         "",
@@ -70,12 +70,12 @@ def _coverage(result: Mapping[str, Any]) -> RenderableType:
 
 def _notes(result: Mapping[str, Any]) -> list[str]:
     notes = [
-        "The search is exact: every place of the training documents is compared, byte by byte, whatever the tokens are."
+        "The search is exact: the training documents are compared character by character, whatever the tokens are."
     ]
     if result["control"]:
         notes.append(
-            "\nThe held-out text, of the same length, was written by people and never trained on: what it shares with the "
-            "training documents is what all such texts share. A model that repeats much more than that has learned by "
-            "heart."
+            "\nThe held-out text, of the same length, is from documents that training has not read: what it shares "
+            "with the training documents is what such texts share anyway. A model that repeats much more than that has "
+            "learned by heart."
         )
     return notes

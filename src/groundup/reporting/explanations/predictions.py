@@ -15,7 +15,7 @@ def show_predictions(result: Mapping[str, Any]) -> RenderableType:
     """The result of `explain_predictions`."""
     parts: list[RenderableType] = []
     for prompt in result["prompts"]:
-        rows = table("", *("first second third fourth".split()))
+        rows = table("", "first", "second", "third", "fourth")
         for moment in prompt["moments"]:
             best = " (best)" if moment["step"] == result["best_step"] else ""
             untrained = " (untrained)" if moment["step"] == 0 else ""
@@ -24,7 +24,7 @@ def show_predictions(result: Mapping[str, Any]) -> RenderableType:
         rows.add_row("unigram", *_tokens(prompt["unigram"]["top"]))
         parts += [f"“{clean(prompt['prompt'])}” …", "", rows, ""]
     losses = sorted(result["losses"].items(), key=lambda entry: -entry[1])
-    ladder = table("loss on the validation split, in nats per token", "", "", right=("",))
+    ladder = table("loss on the validation split", "nats a token", "", right=("nats a token",))
     for name, loss in losses:
         ladder.add_row(name, number(loss, 3), bar(loss / losses[0][1], 24))
     compared = result["recorded"]
@@ -38,9 +38,9 @@ def show_predictions(result: Mapping[str, Any]) -> RenderableType:
         *parts,
         *([ladder, ""] if losses else []),
         "unigram knows only how common each token is, bigram only what follows the prompt's last token "
-        f"({', '.join(cell(prompt['last'], 16) for prompt in result['prompts'])}): both are counted in the training text. "
-        "A model that has learned no more says what they say. An untrained one gives every token the same: which come "
-        f"first there means nothing.{check}",
+        f"({', '.join(cell(prompt['last'], 16) for prompt in result['prompts'])}): both are counted in the training "
+        "text. A model that has learned no more than that says what they say. An untrained one gives all tokens nearly "
+        f"the same: which come first there means nothing.{check}",
     )
 
 

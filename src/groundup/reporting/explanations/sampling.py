@@ -47,16 +47,17 @@ def show_sampling(result: Mapping[str, Any]) -> RenderableType:
         "",
         figures,
         "",
-        "plain: p = exp(logit) / sum of all exp(logit). T, the temperature, divides the logits first: below 1 the likely "
-        "become likelier, above 1 all become more alike. top-k keeps so many likeliest tokens; top-p the fewest that "
-        "together reach so much; min-p those with at least that share of the likeliest's probability. What is kept is "
-        "divided by its mass, so that it sums to 1. default is what `groundup generate` uses "
-        f"(temperature {_setting(result, 'temperature')}, top-k {_setting(result, 'top_k')}); greedy always takes the "
-        "first.",
+        "plain: p = exp(logit) / sum of all exp(logit). T, the temperature, divides the logits first: below 1 the "
+        "likely become likelier, above 1 all become more alike. top-k keeps so many likeliest tokens, and what ties "
+        "with the last; top-p the fewest that together reach so much; min-p those with at least that share of the "
+        "likeliest's probability. What is kept is divided by its mass, so that it sums to 1. default is what "
+        f"`groundup generate` uses (temperature {_setting(result, 'temperature')}, "
+        f"top-k {_setting(result, 'top_k')}); greedy always takes the first.",
         "",
         "kept: tokens that can be drawn; mass: what they had together; entropy: -sum of p ln p, in nats; like: "
         "exp(entropy), the number of equally likely tokens that would be as uncertain. The tokens drawn are those that "
-        f"samples 0 to {_DRAWN - 1} of `groundup generate --seed {result['seed']}` begin with after this prompt.",
+        f"`groundup generate --seed {result['seed']} --n {_DRAWN}` begins its texts with after this prompt, given the "
+        "same settings.",
     )
 
 

@@ -21,7 +21,7 @@ def show_schedule(result: Mapping[str, Any]) -> RenderableType:
     end = whole(updates - 1)
     drawn += [f"{'':>5} └{'─' * _WIDTH}", f"{'':>7}0{'update':^{_WIDTH - 1 - len(end)}}{end}"]
     parts = list(result["peaks"])
-    rows = table("update", "", "of the peak", *parts, right=("update", "of the peak", *parts))
+    rows = table("update", "", "of peak", *parts, right=("update", "of peak", *parts))
     for row in result["named"]:
         rates = (rate(row["rates"][part]) for part in parts)
         rows.add_row(whole(row["update"]), row["name"], f"{100 * row['multiplier']:.1f}%", *rates)

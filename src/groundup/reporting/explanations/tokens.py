@@ -10,14 +10,14 @@ from groundup.reporting.explanations.drawing import bar, cell, quote, table
 from groundup.reporting.tokens import TINTS
 from groundup.reporting.wording import number, percent, whole
 
-_ROWS = 16
+_ROWS, _CUT = 16, 240  # pieces in the table; of the text that is shown cut
 
 
 def show_tokens(result: Mapping[str, Any]) -> RenderableType:
     """The result of `explain_tokens`."""
     pieces, vocabulary = result["pieces"], result["vocabulary"]
     cut = Text()
-    for place, piece in enumerate(pieces):
+    for place, piece in enumerate(pieces[:_CUT]):
         cut.append(cell(piece["token"]), style=f"black on {TINTS[place % len(TINTS)]}")
         cut.append("│")
     rows = table("token", "id", "bytes", "times in training", "one in", right=("id", "times in training", "one in"))
