@@ -10,9 +10,9 @@ def peak_rates(optimizer: Optimizer) -> dict[str, float]:
     rates = {"all weights": optimizer.learning_rate}
     if optimizer.name == "muon":
         rates = {
-            "matrices of the blocks (Muon)": optimizer.learning_rate,
-            "embedding (AdamW)": optimizer.embedding_rate,
-            "head and norms (AdamW)": optimizer.head_rate,
+            "matrices (Muon)": optimizer.learning_rate,
+            "embedding": optimizer.embedding_rate,
+            "head, norms": optimizer.head_rate,
         }
     return {part: rate for part, rate in rates.items() if rate is not None}
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from groundup.config import Config, Schedule
+from groundup.insight.rates import peak_rates
 from groundup.insight.subject import Subject
 from groundup.planning import warmup_steps
 from groundup.training import multiplier
@@ -23,15 +24,7 @@ def explain_schedule(subject: Subject | None) -> dict[str, Any]:
     schedule = config.schedule
     horizon = _horizon(subject) if subject else [(0, EXAMPLE_STEPS)]
     warmup = schedule.warmup if schedule.warmup is not None else warmup_steps(horizon[-1][1])
-    total, optimizer = horizon[-1][1], config.optimizer
-    peaks = {"all weights": optimizer.learning_rate}
-    if optimizer.name == "muon":
-        peaks = {
-            "matrices (Muon)": optimizer.learning_rate,
-            "embedding": optimizer.embedding_rate,
-            "head, norms": optimizer.head_rate,
-        }
-    peaks = {name: rate for name, rate in peaks.items() if rate is not None}
+    total, peaks = horizon[-1][1], peak_rates(config.optimizer)
 
     def at(update: int) -> dict[str, Any]:
         return {"update": update, "multiplier": multiplier(schedule, update, horizon, warmup)}
