@@ -40,13 +40,13 @@ def found(tmp_path: Path) -> dict[str, Any]:
 
 def test_the_text_names_the_parts_the_fit_and_what_twice_the_documents_bring(found: dict[str, Any]) -> None:
     text = describe_scaling(found)
-    assert all(len(line) <= 80 for line in text.splitlines())
+    assert all(len(line) <= 80 for line in text.splitlines()[:-1])  # the last is a path
     assert "L(D) = 1.000 + (202 KB / D)^0.400" in text  # 2 MB x 0.4^(1 / 0.4)
+    text = " ".join(text.split())
     gain = 0.4 * (1 - 2**-0.4)
     assert f"about {gain:.3f} bits per byte" in text and f"from 1.400 to {1.4 - gain:.3f}" in text
     assert text.count("yes") == 5 and "note: all: longer runs" in text
-    plot = [line for line in text.splitlines() if "┤" in line or "│" in line]
-    assert sum(line.count("●") for line in plot) == len(SHARES)
+    assert text.count("●") == 1 + len(SHARES)
 
 
 def test_without_unicode_or_fit_it_can_be_read_as_well(found: dict[str, Any]) -> None:

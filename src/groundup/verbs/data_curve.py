@@ -69,7 +69,7 @@ def scaling(
     so all figures are a little low, and alike so.
 
     Returns `points`, `runs`, `left_out`, `fit` (`insight.scaling`) or `no_fit`, `notes`, `corpus`, `settings`,
-    `picture` and `finished`; the same is in OUT/scaling.json. `minutes` is the wall clock of the whole command. A call
+    `picture` and `seconds`; the same is in OUT/scaling.json. `minutes` is the wall clock of the whole command. A call
     that was stopped is continued by the same call, which may give it other `minutes`; all it did is kept in
     OUT/points.jsonl. Raises UserError as `train` does, and where nothing is held out; Stopped when a signal came.
     """
@@ -107,7 +107,8 @@ def scaling(
                 settled = _measure(points, parts)
                 return _result(home, corpus, points, settled, left_out, fixed)
         except Stopped as stopped:
-            raise Stopped(str(stopped), fix="run the same command again: finished runs are kept") from None
+            first = str(stopped).split("\n")[0]  # without the words on the run that was under way
+            raise Stopped(first, fix="run the same command again: finished runs are kept") from None
 
 
 def _claim(home: Path, request: dict[str, Any]) -> None:

@@ -172,10 +172,11 @@ def first_steps(tokens: int, tokens_per_step: int) -> int:
 
 
 def shares_of_time(fractions: Sequence[float]) -> list[float]:
-    """The share of the time that is left when a part's turn comes that its tries may take: in proportion to its size
-    and a constant."""
+    """The share of the time that is left when a part's turn comes that its runs may take: in proportion to its size and
+    a constant, with CHAIN_SHARE of all the time for all parts together."""
     weights = [fraction + OVERHEAD_SHARE for fraction in fractions]
-    return [CHAIN_SHARE * weight / sum(weights[number:]) for number, weight in enumerate(weights)]
+    others = sum(weights) * (1 / CHAIN_SHARE - 1)
+    return [weight / (sum(weights[number:]) + others) for number, weight in enumerate(weights)]
 
 
 def seconds_spent(home: Path) -> float:
