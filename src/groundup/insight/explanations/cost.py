@@ -105,23 +105,22 @@ def _seconds(subject: Subject) -> list[dict[str, Any]]:
         if key in info
     }
     events = list(read_journal(subject.run.path / "events.jsonl"))
-    inside = {
-        "evaluations and samples": _sum(row.get("seconds") for row in events if row.get("event") == "evaluated"),
-        "waiting for saves": _sum(row.get("stall_seconds") for row in events if row.get("event") == "saved"),
-    }
+    inside = {}
+    for part, event, key in (
+        ("evaluations and samples", "evaluated", "seconds"),
+        ("waiting for saves", "saved", "stall_seconds"),
+    ):
+        if spent := [row[key] for row in events if row.get("event") == event and _number(row.get(key)) is not None]:
+            inside[part] = sum(spent)
     rows = []
     for name, seconds in phases.items():
         # what a killed process spent stands among the events, and not in the phases
-        if name == "training" and sum(inside.values()) <= seconds and any(inside.values()):
+        if name == "training" and inside and sum(inside.values()) <= seconds:
             split = {"updates": seconds - sum(inside.values()), **inside}
             rows += [{"phase": name, "part": part, "seconds": spent} for part, spent in split.items()]
         else:
             rows.append({"phase": name, "part": "updates" if name == "training" else name, "seconds": seconds})
     return rows
-
-
-def _sum(values: Iterable[Any]) -> float:
-    return sum(value for value in values if _number(value) is not None)
 
 
 def _number(value: Any, factor: float = 1) -> float | None:
