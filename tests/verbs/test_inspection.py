@@ -14,7 +14,7 @@ import groundup
 from groundup import runs
 from groundup.cli import main
 from groundup.errors import UserError
-from groundup.reporting import describe_diagnosis
+from groundup.reporting import describe_damage
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_a_good_run_is_called_good_and_nothing_is_changed(run: Path) -> None:
     assert (found["good"], found["can_continue"], found["damaged"], found["left_over"]) == (True, True, [], [])
     assert [row["step"] for row in found["checkpoints"] if row["good"]] == [0, 16, 20] or found["newest_good"] == 20
     assert found["best"] == (run / "best").resolve().name
-    assert "every one holds" in describe_diagnosis(found)
+    assert "every one holds" in describe_damage(found)
 
 
 def hashed_files(run: Path) -> list[Path]:
@@ -128,7 +128,7 @@ def test_an_unfinished_run_with_a_damaged_checkpoint_can_go_on_as_doctor_says(
     found = groundup.doctor(tmp_path / "run")
     assert (found["good"], found["can_continue"], found["newest_good"]) == (False, True, 8)
     assert found["next"] == f"`groundup resume {tmp_path / 'run'}` continues from step 8"
-    assert "DAMAGED" in describe_diagnosis(found)
+    assert "DAMAGED" in describe_damage(found)
     groundup.resume(tmp_path / "run")
     after = groundup.doctor(tmp_path / "run")
     assert after["good"] and "damaged-step-00000012" in [row["file"] for row in after["left_over"]]

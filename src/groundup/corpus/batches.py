@@ -9,6 +9,7 @@ processes nor the microbatch can change what is learned from (design.md, decisio
 
 from __future__ import annotations
 
+import time
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ class Batches:
         self.stream, self.context, self.batch, self.seed = stream, context, batch, seed
         self.blocks = -(-len(stream) // context)
         self._order = lru_cache(maxsize=2)(self._draw_order)
+        self.seconds = 0.0
+        """Spent in `at`, by the clock: training waits for it."""
 
     @property
     def tokens_per_step(self) -> int:
@@ -52,7 +55,7 @@ class Batches:
 
     def at(self, step: int, rows: range | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs and targets of the batch of `step` (from 0), or of some of its rows, both (B, T) int64."""
-        T = self.context
+        began, T = time.monotonic(), self.context
         sequences = self.sequences(step) if rows is None else self.sequences(step)[rows.start : rows.stop]
         tokens = np.empty((len(sequences), T + 1), dtype=np.int64)
         lengths = np.empty(len(sequences), dtype=np.int64)
@@ -63,6 +66,7 @@ class Batches:
         targets[np.arange(T) >= lengths[:, None]] = IGNORE
         import torch  # not at the top: the processes that prepare corpora need no torch, which takes a second to load
 
+        self.seconds += time.monotonic() - began
         return torch.from_numpy(inputs), torch.from_numpy(targets)
 
     def place(self, epoch: int, block: int) -> tuple[int, int]:

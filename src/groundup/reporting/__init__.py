@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from groundup.reporting.corpus import describe_corpus, describe_ledger, describe_origin, describe_pairs
     from groundup.reporting.cost import describe_cost, draw_cost
     from groundup.reporting.curves import draw_loss_by_epoch, draw_training_curve
-    from groundup.reporting.decoding import describe_decoding, draw_decoding
     from groundup.reporting.damage import describe_damage
+    from groundup.reporting.decoding import describe_decoding, draw_decoding
     from groundup.reporting.diagnosis import describe_diagnosis
     from groundup.reporting.explanations import describe_explanation
     from groundup.reporting.glance import describe_curve
@@ -64,8 +64,8 @@ __all__ = [
     "describe_corpus",
     "describe_cost",
     "describe_curve",
-    "describe_decoding",
     "describe_damage",
+    "describe_decoding",
     "describe_diagnosis",
     "describe_explanation",
     "describe_learning",

@@ -16,6 +16,7 @@ from groundup.reporting.summary import (
     best_checkpoint,
     loss_rows,
     next_commands,
+    other_findings,
     plan_rows,
     status_text,
 )
@@ -116,8 +117,20 @@ def _verdict(files: RunFiles) -> str:
     reading = esc(verdict.reading[:1].upper() + verdict.reading[1:])
     return (
         f'<section class="verdict {kind}"><strong>{reading}</strong>'
-        f"<p>{sentence(verdict.evidence)}</p><p>{sentence(verdict.advice)}</p></section>\n"
+        f"<p>{sentence(verdict.evidence)}</p><p>{sentence(verdict.advice)}</p></section>\n" + _findings(files)
     )
+
+
+def _findings(files: RunFiles) -> str:
+    rows = [
+        [
+            f"<b>{esc(finding.get('rule', ''))}</b> ({esc(finding.get('severity', ''))})",
+            sentence(str(finding.get("evidence", ""))),
+            sentence(str(finding.get("remedy", ""))),
+        ]
+        for finding in other_findings(files)
+    ]
+    return section("Diagnosis", table(("sign", "evidence", "what to change"), rows)) if rows else ""
 
 
 def _curves(files: RunFiles) -> str:

@@ -6,11 +6,11 @@ A run may be unfinished, stopped in the middle of a line, or copied in part; a r
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from groundup.insight import Verdict, read_curve
+from groundup.insight import Record, Verdict, by_severity, examine, judge
 from groundup.reporting.wording import finite
 
 
@@ -82,7 +82,24 @@ class RunFiles:
         stored = self.section("verdict")
         if stored.get("reading"):
             return Verdict(*(str(stored.get(key) or "") for key in ("reading", "evidence", "advice")))
-        return read_curve(self.entries) if self.entries else None
+        record = self._record()
+        return judge(record, examine(record)) if record else None
+
+    def findings(self) -> list[dict[str, Any]]:
+        """The findings of the diagnosis in run.json, or fresh ones from the entries: `rule`, `severity`, `evidence`,
+        `remedy`; the severe ones first."""
+        stored = self.run.get("findings")
+        if isinstance(stored, list):
+            return [finding for finding in stored if isinstance(finding, dict) and finding.get("rule")]
+        record = self._record()
+        return [asdict(finding) for finding in by_severity(examine(record))] if record else []
+
+    def _record(self) -> Record | None:
+        if not self.entries:
+            return None
+        record = Record.of(self.entries)
+        record.facts = self.run
+        return record
 
     def before_after(self) -> list[tuple[str, list[tuple[str, float]], list[tuple[str, float]]]]:
         """(prompt, its top tokens in the first probe, and in the last) for the prompts of the first."""

@@ -74,7 +74,9 @@ class _Facts(TypedDict, total=False):
     machine: dict[str, Any]
     actual: dict[str, Any]
     changes: list[dict[str, Any]]
+    findings: list[dict[str, Any]]
     unwritten: list[_Change]
+    phase_seconds: dict[str, _Seconds]
     reading_seconds: _Seconds
     training_seconds: _Seconds
     seconds_before: _Seconds

@@ -10,7 +10,7 @@ from groundup.runs.files import writable, write_atomic
 
 _FIGURES = ("loss", "perplexity", "accuracy", "bits_per_byte")
 _NEEDED = {"epoch", "learning_rate", "val_loss"}
-_ENTRY = (*_NEEDED, "tokens", "grad_norm", *(f"{of}_{x}" for of in ("train", "val") for x in _FIGURES))
+_ENTRY = (*_NEEDED, "tokens", "grad_norm", "clipped", *(f"{of}_{x}" for of in ("train", "val") for x in _FIGURES))
 
 
 class Journal:

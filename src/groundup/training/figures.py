@@ -21,7 +21,7 @@ def evaluate(job: Job, saver: Saver, state: State, final: bool) -> Scores | None
 
     Raises FloatingPointError, with nothing recorded, when the weights have become such that predictions are not finite.
     """
-    scores = None
+    began, scores = time.monotonic(), None
     if job.validation is not None:
         scores = score(
             job.model,
@@ -51,6 +51,7 @@ def evaluate(job: Job, saver: Saver, state: State, final: bool) -> Scores | None
     else:
         state.stale += 1
     state.evaluations += 1
+    job.metrics.event("evaluated", step=state.step, seconds=round(time.monotonic() - began, 3))
     return scores
 
 
@@ -96,6 +97,7 @@ def log(job: Job, state: State, validation: Scores | None, rate: float, pace: "P
         "val_bits_per_byte": validation.bits_per_byte if validation else None,
         "learning_rate": rate * (job.config.optimizer.learning_rate or 0.0),
         "grad_norm": state.grad_norm,
+        "clipped": window.clipped / window.updates if window.updates else None,
         "tokens": state.tokens,
     }
     state.window = Sums()

@@ -99,6 +99,7 @@ def _update(job: Job, state: State, forward: Callable[..., tuple[Tensor, Tensor]
 
     state.bad_steps = 0 if finite else state.bad_steps + 1
     if finite:
+        sums.updates, sums.clipped = 1, int(0 < config.optimizer.clip < norm)
         state.window.add(sums)
         state.grad_norm = norm
         judge(job, state, sums.nll / sums.tokens, norm)

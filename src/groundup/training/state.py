@@ -19,6 +19,9 @@ class Sums:
     correct: int = 0
     tokens: int = 0
     bytes: int = 0
+    updates: int = 0
+    clipped: int = 0
+    """Updates whose gradient was longer than `optimizer.clip`."""
 
     def add(self, other: "Sums") -> None:
         """Count `other` too."""
@@ -26,6 +29,8 @@ class Sums:
         self.correct += other.correct
         self.tokens += other.tokens
         self.bytes += other.bytes
+        self.updates += other.updates
+        self.clipped += other.clipped
 
     def scores(self) -> Scores:
         """Their mean."""
@@ -107,6 +112,8 @@ def _window(raw: Any) -> Sums:
         raise ValueError(f"window.bytes is {window.bytes} and window.tokens {window.tokens}: both are 0, or neither")
     if window.correct > window.tokens:
         raise ValueError(f"window.correct is {window.correct}, more than window.tokens, which is {window.tokens}")
+    if window.clipped > window.updates:
+        raise ValueError(f"window.clipped is {window.clipped}, more than window.updates, which is {window.updates}")
     return window
 
 

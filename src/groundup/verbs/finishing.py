@@ -14,7 +14,7 @@ from groundup.corpus import Corpus
 from groundup.errors import UserError
 from groundup.evaluation import Scores, Windows, score
 from groundup.events import Listener, Notice, Phase
-from groundup.insight import read_curve
+from groundup.insight import Record, by_severity, examine, judge
 from groundup.model import load_model
 from groundup.parallel import Group, decide_compute, peak_memory_bytes
 from groundup.reporting import draw_loss_by_epoch, draw_training_curve, write_report
@@ -48,7 +48,6 @@ def finish(run: Run, corpus: Corpus, reason: str, group: Group, *, listen: Liste
             "val_loss": losses.get(best_step),
             "checkpoint": best.name,
         },
-        verdict=asdict(read_curve(entries, run.info["baselines"].get("bigram", {}).get("loss"))),
         actual={
             "steps": last["step"],
             "tokens": last["tokens"],
@@ -60,6 +59,7 @@ def finish(run: Run, corpus: Corpus, reason: str, group: Group, *, listen: Liste
             "tokens_per_second": run.info.get("tokens_per_second"),
         },
     )
+    _diagnose(run)
     listen(Phase("reporting"))
     draw(run, entries)
     write_report(run.path)
@@ -68,6 +68,13 @@ def finish(run: Run, corpus: Corpus, reason: str, group: Group, *, listen: Liste
     run.update(reported=True, actual={**run.info["actual"], **spent})
     if error := ended_badly(run):
         raise error
+
+
+def _diagnose(run: Run) -> None:
+    """Put the findings of the diagnosis, and the verdict that follows from them, into run.json."""
+    record = Record.open(run.path)
+    findings = examine(record)
+    run.update(verdict=asdict(judge(record, findings)), findings=[asdict(finding) for finding in by_severity(findings)])
 
 
 def ended_badly(run: Run) -> UserError | None:

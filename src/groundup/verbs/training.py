@@ -15,6 +15,7 @@ from groundup.corpus import Corpus, prepare_corpus
 from groundup.documents import Server, check_servers, find_files
 from groundup.errors import Stopped, UserError
 from groundup.events import Event, Listener, Logged, Notice, Phase, nobody
+from groundup.insight import Finding, Watch
 from groundup.parallel import Group, group_of_processes, ran_out_of_memory
 from groundup.planning import DEFAULT_MINUTES
 from groundup.reporting import ProgressLog, plain_line
@@ -24,6 +25,7 @@ from groundup.verbs.exhaustion import disk_errors_told, memory_ran_out
 from groundup.verbs.finishing import ended_badly, finish
 from groundup.verbs.fitting import decide_run, train_model
 from groundup.verbs.following import follow
+from groundup.verbs.phases import PhaseClock
 from groundup.verbs.request import (
     PathLike,
     Paths,
@@ -206,15 +208,18 @@ def _work(
         group.give_up_after(config.parallel.timeout)
         group.tell({"run": str(run.path.resolve()), "timeout": config.parallel.timeout})
         log, doing = ProgressLog(run.path / "progress.log"), "starting"
-        in_time = StopInTime(stop, run.path, listen)
+        in_time, clock = StopInTime(stop, run.path, listen), PhaseClock(run, began)
+        watch = Watch(runs.read_entries(run.path))
 
         def both(event: Event) -> None:
             nonlocal doing
             if isinstance(event, Logged):
                 log.write(plain_line(event))
+                _warn(run, event.entry["step"], watch.heed(event.entry, event.total_steps), log, listen)
             elif isinstance(event, Phase):
                 doing = event.name
             in_time.heed(event)
+            clock.heed(event)
             listen(event)
 
         try:
@@ -223,17 +228,32 @@ def _work(
                 config = decided_config(run)
                 stop.grace = config.training.grace
             deadline = group.tell(decide_run(run, config, corpus, group, listen=both, began=began))
+            watch.settings = config.values()
             reason = train_model(run, config, corpus, group, deadline=deadline, figures=run.path, listen=both)
             finish(run, corpus, reason, group, listen=both, began=began)
+            run.update(phase_seconds=clock.seconds())
         except Stopped as stopped:
             spent = run.info.get("seconds_before", 0.0) + time.monotonic() - began
-            run.update(status="stopped", stop_reason=str(stopped), seconds_before=round(spent, 2))
+            facts = {"seconds_before": round(spent, 2), "phase_seconds": clock.seconds()}
+            run.update(status="stopped", stop_reason=str(stopped), **facts)
             raise Stopped(str(stopped), fix=f"`groundup resume {shlex.quote(str(run.path))}` continues it") from None
         except (MemoryError, RuntimeError, OSError) as error:
             if not ran_out_of_memory(error):
                 raise
             raise memory_ran_out(run, config, doing) from error
         return run
+
+
+def _warn(run: Run, step: int, findings: Sequence[Finding], log: ProgressLog, listen: Listener) -> None:
+    """Tell of severe signs while a run trains: on the screen, in progress.log and in events.jsonl."""
+    for finding in findings:
+        text = f"{finding.rule}: {finding.evidence}; {finding.remedy}"
+        listen(Notice(text, "warning"))
+        log.write(f"warning: {text}")
+        journal = runs.Journal(run.path / "events.jsonl")
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        journal.append({"time": now, "event": "warning", "step": step, "rule": finding.rule, "text": text})
+        journal.close()
 
 
 def _corpus(

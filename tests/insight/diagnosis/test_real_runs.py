@@ -1,0 +1,290 @@
+"""Each rule on a real run that was made to fail that way; healthy runs raise none."""
+
+import random
+import string
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from groundup import runs, verbs
+from groundup.corpus.shards import TokenStream
+from groundup.errors import UserError
+from groundup.insight.diagnosis import RULES, Record, examine
+from groundup.training import build, loop
+
+
+def found(run: Path) -> dict[str, Any]:
+    return {finding.rule: finding for finding in examine(Record.open(run))}
+
+
+def misread(text: str, share: float, seed: int) -> str:
+    """`text` as a poor scan would be recognized: a share of its words is garbled."""
+    draw = random.Random(seed)
+
+    def spoil(word: str) -> str:
+        if draw.random() > share or len(word) < 3:
+            return word
+        at = draw.randrange(1, len(word) - 1)
+        return word[:at] + draw.choice(["|", "1", "!", "^", "tl1", "$", "€", "}"]) + word[at + 1 :]
+
+    return " ".join(spoil(word) for word in text.split(" "))
+
+
+HEALTHY: list[dict[str, Any]] = [
+    {"training__seed": 0},
+    {"training__seed": 1, "model__width": 64, "optimizer__name": "adamw", "optimizer__learning_rate": 0.01},
+]
+
+
+@pytest.mark.parametrize("settings", HEALTHY)
+def test_a_healthy_run_raises_nothing(train, prose, settings):
+    run = train(prose, 240, **settings)
+    assert found(run) == {}
+    info = runs.Run.open(run).info
+    assert info["verdict"]["reading"] == "healthy" and info["findings"] == []
+    assert not [row for row in runs.read_journal(run / "events.jsonl") if row["event"] == "warning"]
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_a_rate_far_too_high_is_told(train, prose, name):
+    rate = {"adamw": 1.0, "muon": 2.0}[name]
+    findings = found(train(prose, optimizer__name=name, optimizer__learning_rate=rate))
+    assert "learning-rate-too-high" in findings or "diverging" in findings, findings
+    first = next(iter(findings.values()))
+    assert first.settings["optimizer.learning_rate"] < rate / 2
+
+
+def test_a_rate_a_thousand_times_too_low_does_not_fall_and_is_warned_of_while_it_trains(train, prose):
+    run = train(prose, optimizer__name="adamw", optimizer__learning_rate=5e-6)
+    finding = found(run)["not-falling"]
+    assert finding.severity == "severe" and finding.settings["optimizer.learning_rate"] >= 1e-4
+    (row,) = [row for row in runs.read_journal(run / "events.jsonl") if row["event"] == "warning"]
+    assert row["rule"] == "not-falling" and row["step"] < 120
+    assert "warning: not-falling" in (run / "progress.log").read_text()
+    assert runs.Run.open(run).info["verdict"]["reading"] == "too slow"
+
+
+def test_a_rate_ten_times_too_low_is_told_by_weights_that_hardly_moved(train, prose):
+    run = train(prose, optimizer__name="adamw", optimizer__learning_rate=5e-4)
+    finding = found(run)["learning-rate-too-low"]
+    assert finding.figures["moved"] < 0.15
+    assert 1e-3 < finding.settings["optimizer.learning_rate"] < 5e-2
+
+
+def test_a_start_from_other_weights_is_told_by_the_first_loss(train, prose, monkeypatch):
+    honest = build.initialize
+
+    def scaled(model, seed):
+        honest(model, seed)
+        model.head_weight.data.normal_(0.0, 1.0)
+
+    monkeypatch.setattr(build, "initialize", scaled)
+    finding = found(train(prose, 12))["first-loss"]
+    assert finding.figures["first_loss"] > finding.figures["ln_vocabulary"] + 0.3
+    assert "confident and wrong" in finding.evidence
+
+
+def test_a_run_that_is_thrown_off_is_diverging(train, prose):
+    run = train(prose, 80, schedule__shape="constant")
+    verbs.resume(run, settings={"training.steps": 140, "optimizer.learning_rate": 20.0, "optimizer.head_rate": 20.0})
+    finding = found(run)["diverging"]
+    assert finding.severity == "severe" and finding.figures["last"] > finding.figures["lowest"] + 0.5
+    assert runs.Run.open(run).info["verdict"]["reading"] == "diverging"
+    (row,) = [row for row in runs.read_journal(run / "events.jsonl") if row["event"] == "warning"]
+    assert row["rule"] == "diverging" and row["step"] > 80
+
+
+def test_numbers_that_are_not_finite_are_told(train, prose, monkeypatch):
+    honest = loop.loss_sums
+
+    def broken(model, *arguments):
+        nll, correct = honest(model, *arguments)
+        return (nll * float("nan") if broken.calls > 30 else nll), correct
+
+    broken.calls = 0
+    update = loop._update
+
+    def counted(*arguments):
+        broken.calls += 1
+        update(*arguments)
+
+    monkeypatch.setattr(loop, "loss_sums", broken)
+    monkeypatch.setattr(loop, "_update", counted)
+    with pytest.raises(UserError, match="not finite") as raised:
+        train(prose, 60)
+    run = Path(str(raised.value.where)).parent
+    finding = found(run)["not-a-number"]
+    assert finding.figures["skipped"] == 10 and "skipped-updates" not in found(run)
+    assert runs.Run.open(run).info["verdict"]["reading"] == "diverging"
+
+
+def test_a_skipped_update_is_told(train, prose, monkeypatch):
+    update = loop._update
+    honest = loop.loss_sums
+    now = []
+
+    def at_step(job, state, forward):
+        now[:] = [state.step]
+        update(job, state, forward)
+
+    def broken(model, *arguments):
+        nll, correct = honest(model, *arguments)
+        return nll * float("inf") if now == [50] else nll, correct
+
+    monkeypatch.setattr(loop, "loss_sums", broken)
+    monkeypatch.setattr(loop, "_update", at_step)
+    finding = found(train(prose))["skipped-updates"]
+    assert finding.figures == {"skipped": 1, "first_step": 50}
+    assert "`groundup batch RUN 50`" in finding.remedy
+
+
+def test_odd_documents_are_told_as_spikes(train, write, texts):
+    draw = random.Random(0)
+    odd = ["".join(draw.choices(string.printable[:94], k=200)) for _ in range(6)]
+    documents = write([*texts[:12], *odd])
+    run = train(
+        documents, 400, training__tokens_per_update=32, training__log_every=1, evaluation__every=100,
+        data__dedup="exact",
+    )  # fmt: skip
+    finding = found(run)["spikes"]
+    assert finding.figures["spikes"] >= 3
+
+
+def test_a_step_of_few_tokens_at_a_high_rate_oscillates(train, prose):
+    run = train(
+        prose, 100, training__tokens_per_update=32, training__log_every=1, evaluation__every=10,
+        optimizer__name="adamw", optimizer__learning_rate=0.1, schedule__shape="constant",
+    )  # fmt: skip
+    assert {"oscillating", "learning-rate-too-high"} & found(run).keys(), found(run)
+
+
+def test_clipping_that_acts_on_every_step_is_told_with_a_limit_that_would_not(train, prose):
+    finding = found(train(prose, optimizer__clip=0.02))["clipping"]
+    assert finding.figures["share"] > 0.9
+    assert finding.settings["optimizer.clip"] > finding.figures["median_norm"]
+
+
+@pytest.fixture(scope="module")
+def memorized(train, write, write_text) -> Path:
+    """2 KB for some 200 epochs."""
+    return train(write([write_text(0, 8)[:2_200]]), 400, model__width=64, model__dropout=0.0)
+
+
+def test_two_kilobytes_read_two_hundred_times_are_learned_by_heart(memorized):
+    finding = found(memorized)["overfitting"]
+    assert finding.figures["epochs"] > 20 and finding.figures["tokens_per_parameter"] < 0.1
+    assert "times" in finding.evidence and "--set model.dropout=" in finding.remedy
+    assert runs.Run.open(memorized).info["verdict"]["reading"] == "overfitting"
+
+
+def test_copies_in_the_held_out_text_are_told(train, write, texts):
+    lines = [line[:150] for text in texts for line in text.splitlines() if len(line) > 60]  # too short to be compared
+    verses = ["\n\n".join(lines[3 * n : 3 * n + 3]) for n in range(30)]
+    draw = random.Random(0)
+    songs = write(["\n\n".join(draw.sample(verses, 10)) for _ in range(30)])
+    finding = found(train(songs, 24))["copied-validation"]
+    assert finding.figures["share"] > 0.3 and "another source" in finding.remedy
+
+
+def test_held_out_text_that_is_easier_is_told(train, write, monkeypatch):
+    draw = random.Random(5)
+    noise = ["".join(draw.choices(string.ascii_letters, k=1_500)) for _ in range(12)]
+    easy = ["abcdefgh " * 170 + f"{number}" for number in range(12)]
+    from groundup.corpus.preparation import split
+
+    honest = split.hold_out
+
+    def last(digests, sizes, share, seed):  # of a folder where only the easy texts were held out
+        held = honest(digests, sizes, share, seed)
+        held[:] = False
+        held[-3:] = True
+        return held
+
+    monkeypatch.setattr("groundup.corpus.preparation.decide.hold_out", last)
+    finding = found(train(write([*noise, *easy]), data__dedup="exact"))["validation-too-easy"]
+    assert "nats below training" in finding.evidence
+
+
+def test_random_text_is_told_by_its_baselines_and_nothing_is_blamed_on_the_rate(train, write):
+    draw = random.Random(1)
+    folder = write(["".join(draw.choices(string.printable[:94], k=2_000)) for _ in range(20)])
+    findings = found(train(folder))
+    assert "no-structure" in findings
+    assert not findings.keys() & {"not-falling", "learning-rate-too-low", "plateau", "weaker-than-bigram"}
+
+
+def test_misread_scans_are_told_with_the_worst_files(train, write, texts):
+    pages = [misread(text, 0.3, number) if number < 6 else text for number, text in enumerate(texts)]
+    finding = found(train(write(pages), 12))["garbled-text"]
+    assert finding.figures["noisy_documents"] >= 4
+    excluded = finding.settings["data.exclude"].split(",")
+    assert excluded and all(int(name[5:7]) < 6 for name in excluded)
+
+
+def test_a_vocabulary_that_the_text_cannot_fill_is_told(train, write, texts):
+    folder = write(texts[:6])
+    finding = found(train(folder, 12, data__tokenizer="bpe", data__vocab_size=8192))["unused-vocabulary"]
+    assert finding.settings["data.vocab_size"] < 2048
+    assert "unused-vocabulary" not in found(train(folder, 12, data__tokenizer="bpe", data__vocab_size=320))
+
+
+def test_a_slow_disk_is_told(train, prose, monkeypatch):
+    honest = TokenStream.read
+
+    def slow(self, start, count):
+        time.sleep(0.002)
+        return honest(self, start, count)
+
+    monkeypatch.setattr(TokenStream, "read", slow)
+    finding = found(train(prose, 60))["slow-input"]
+    assert finding.figures["waiting_seconds"] > 0.5
+
+
+def test_text_with_nothing_left_to_learn_comes_to_a_plateau(train, write):
+    draw = random.Random(2)
+    folder = write([" ".join(draw.choices(["tick", "tack", "toe", "ding", "dong"], k=500)) for _ in range(30)])
+    finding = found(train(folder, 240))["plateau"]
+    assert finding.settings == {"model.layers": 2} and finding.figures["gain"] < 0.03
+
+
+def test_a_run_cut_short_is_still_falling_or_behind_a_bigram(train, prose):
+    findings = found(train(prose, 24, training__log_every=1, evaluation__every=4))
+    assert {"still-falling", "weaker-than-bigram"} & findings.keys()
+    assert next(iter(findings.values())).settings == {"training.steps": 48}
+
+
+def test_a_run_without_validation_or_of_three_entries_says_so(train, write, texts):
+    folder = write(texts[:6])
+    assert list(found(train(folder, 80, data__validation=0.0))) == ["no-validation"]
+    findings = found(train(folder, 3))
+    assert list(findings) == ["too-short"]
+
+
+def test_every_rule_has_a_real_run_here():
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert [rule.name for rule in RULES if f'"{rule.name}"' not in text] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("name", "usual"), [("adamw", 0.01), ("muon", 0.02)])
+def test_rates_are_told_apart_for_other_seeds_and_both_optimizers(train, prose, name, usual, seed):
+    for factor, expected in ((0.03, "learning-rate-too-low"), (1.0, None), (50.0, "learning-rate-too-high")):
+        settings = {"optimizer__name": name, "optimizer__learning_rate": usual * factor, "training__seed": seed}
+        if name == "muon" and factor < 1:  # the rates of embedding and head are usual, so that something is learned
+            settings["model__layers"] = 2
+        findings = found(train(prose, 240, **settings))
+        if expected is None:
+            assert findings == {}
+        else:
+            assert {expected, "diverging", "not-falling"} & findings.keys(), (factor, findings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("shape", [{"model__width": 32}, {"model__width": 64}, {"model__layers": 2}])
+def test_healthy_runs_of_other_seeds_sizes_and_texts_raise_nothing(train, write, write_text, seed, shape):
+    folder = write([write_text(100 * seed + number, 14) for number in range(30)])
+    assert found(train(folder, 240, training__seed=seed, **shape)) == {}
