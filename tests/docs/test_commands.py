@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from shown_commands import ROOT, all_pages, command_lines, programs
 
-OTHERS = {"chmod", "cp", "echo", "export", "head", "source", "squeue", "tail"}
+OTHERS = {"chmod", "cp", "echo", "export", "grep", "head", "source", "squeue", "tail"}
 GUIDES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs" / "guides").glob("*.md"))
 NOT_RUN = {
     "pip install": "installs; the extras that it names are looked up",
