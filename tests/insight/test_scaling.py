@@ -1,6 +1,7 @@
 """The fit L = E + (D0/D)^a: what it finds again, how sure it says it is, and when it says nothing."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def losses(x: np.ndarray, floor: float, size: float, exponent: float) -> np.ndar
     return floor + (size / x) ** exponent
 
 
-def fitted(x: np.ndarray, y: np.ndarray, **how: int) -> ScalingFit:
+def fitted(x: np.ndarray, y: np.ndarray, **how: Any) -> ScalingFit:
     fit = fit_scaling(x.tolist(), y.tolist(), **how)
     assert isinstance(fit, ScalingFit), fit
     return fit
@@ -64,6 +65,14 @@ def test_intervals_hold_the_truth_as_often_as_they_say(seeds: tuple[int, ...]) -
         held += fit.gain.low <= gain <= fit.gain.high
         assert fit.gain.low <= fit.gain.value <= fit.gain.high
     assert 0.8 * runs <= held  # 90% are meant; two deviations of 40 draws below that
+
+
+def test_what_more_brings_can_be_asked_beyond_the_largest_size() -> None:
+    x = sizes()
+    fit = fitted(x, losses(x, 1.0, 2e5, 0.4), whole=4 * LARGEST, draws=20)
+    assert fit.now.value == pytest.approx(1 + (2e5 / (4 * LARGEST)) ** 0.4, abs=1e-3)
+    assert fit.twice.value == pytest.approx(1 + (2e5 / (8 * LARGEST)) ** 0.4, abs=1e-3)
+    assert fit.size.value == pytest.approx(2e5, rel=0.02)
 
 
 def test_more_noise_gives_wider_intervals() -> None:

@@ -109,7 +109,7 @@ def test_another_tokenizer_on_the_same_text_is_judged_by_its_bytes(
     merged = train("merged", {"data.tokenizer": "bpe", "data.vocab_size": 300}, documents)
     comparison = verbs.compare([finished, merged], picture=tmp_path / "x.png")
     assert comparison["settings"]["data.tokenizer"] == ["bytes", "bpe"]
-    assert len(comparison["judgements"]) == 1
+    assert len(comparison["judgements"]) == 1 and "held out is the same" in comparison["note"]
 
 
 def test_an_unfinished_run_is_shown_and_not_judged(others: list[Path], tmp_path: Path) -> None:

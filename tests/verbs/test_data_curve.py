@@ -74,7 +74,7 @@ def test_a_small_corpus_gives_points_a_fit_and_says_what_is_left_out(
     bits = [row["bits_per_byte"] for row in result["points"]]
     whole = Corpus(corpus_dir)
     assert result["points"][-1]["bytes"] == whole.manifest["train_bytes"]
-    fit = fit_scaling([row["bytes"] for row in result["points"]], bits)
+    fit = fit_scaling([row["bytes"] for row in result["points"]], bits, whole=result["corpus"]["train_bytes"])
     assert (result["no_fit"] or result["fit"]) == (fit.to_json() if isinstance(fit, ScalingFit) else fit)
 
 

@@ -39,16 +39,16 @@ class ScalingFit:
     exponent: Interval
     """a: twice the text leaves 2^-a of what is above E."""
     now: Interval
-    """The fit's loss at the largest D."""
+    """The fit's loss at the `whole` text."""
     twice: Interval
-    """Its loss at twice the largest D."""
+    """Its loss at twice that."""
     gain: Interval
     """How much twice the text brings: `now` - `twice`."""
     deviation: float
     """Of the points from the fit, with `freedom` degrees of freedom."""
     freedom: int
-    largest: float
-    """The largest D."""
+    whole: float
+    """The D of `now`."""
 
     def at(self, size: float) -> float:
         """The fitted loss at `size` bytes."""
@@ -60,10 +60,10 @@ class ScalingFit:
 
 
 def fit_scaling(
-    sizes: Sequence[float], losses: Sequence[float], *, draws: int = DRAWS, seed: int = 0
+    sizes: Sequence[float], losses: Sequence[float], *, whole: float | None = None, draws: int = DRAWS, seed: int = 0
 ) -> ScalingFit | str:
     """Fit the losses (bits per byte, one of each run) at `sizes` (bytes of training text); or say why they cannot carry
-    a fit.
+    a fit. `now`, `twice` and `gain` are those of `whole` bytes, by default the largest of `sizes`.
 
     The form is that of Hestness et al. 2017 ("Deep learning scaling is predictable, empirically", equation 1) and, for
     one model size, Hoffmann et al. 2022 (equation 2). For a given a it is linear in E and D0^a, which are solved for,
@@ -79,8 +79,8 @@ def fit_scaling(
         return f"{len(groups)} sizes of the text are too few for three parameters: {FEWEST_SIZES} at least"
     if why := _not_falling(groups):
         return why
-    largest, freedom = float(x.max()), len(x) - 3
-    x = x / largest
+    whole, freedom = whole or float(x.max()), len(x) - 3
+    x = x / whole
     floor, above, exponent, weights = _robust(x, y)
     residuals = y - floor - above * x**-exponent
     deviation = math.sqrt(float((residuals**2).sum()) / freedom)  # of all: a point far off is doubt, too
@@ -97,17 +97,17 @@ def fit_scaling(
         return above * 2.0**-exponent
 
     with np.errstate(over="ignore", divide="ignore"):
-        scales = largest * np.minimum(aboves ** (1 / exponents), 1e12)
+        scales = whole * np.minimum(aboves ** (1 / exponents), 1e12)
     return ScalingFit(
         floor=interval(floor, floors),
-        size=interval(largest * min(above ** (1 / exponent), 1e12), scales),
+        size=interval(whole * min(above ** (1 / exponent), 1e12), scales),
         exponent=interval(exponent, exponents),
         now=interval(floor + above, floors + aboves),
         twice=interval(floor + above_floor(above, exponent), floors + above_floor(aboves, exponents)),
         gain=interval(above - above_floor(above, exponent), aboves - above_floor(aboves, exponents)),
         deviation=deviation,
         freedom=freedom,
-        largest=largest,
+        whole=whole,
     )
 
 

@@ -20,8 +20,8 @@ def draw_scaling(result: Mapping[str, Any], path: Path) -> None:
 
 
 def scaling_figure(result: Mapping[str, Any]) -> Any:
-    """Every run as a point, hollow where longer training would still gain; the fit, dashed beyond the largest part, and
-    the interval of its value at twice the text."""
+    """Every run as a point, hollow where longer training would still gain; the fit, dashed beyond the largest of
+    them, and the interval of its value at twice the text."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -44,15 +44,16 @@ def scaling_figure(result: Mapping[str, Any]) -> Any:
                 zorder=3,
             )
     if fit := result["fit"]:
-        curve, largest = _curve(fit), fit["largest"]
+        curve, most = _curve(fit), 2 * fit["whole"]
         least = min(row["bytes"] for row in result["runs"])
-        for start, end, style in ((least, largest, "-"), (largest, 2 * largest, (0, (4, 3)))):
+        largest = max(row["bytes"] for row in result["runs"] if row["at_best"])
+        for start, end, style in ((least, largest, "-"), (largest, most, (0, (4, 3)))):
             sizes = [start * (end / start) ** (i / _STEPS) for i in range(_STEPS + 1)]
             label = _formula(fit) if style == "-" else None
             axes.plot(sizes, [curve(x) for x in sizes], color=BLUE, linestyle=style, linewidth=1.6, label=label)
         twice = fit["twice"]
         axes.errorbar(
-            [2 * largest],
+            [2 * fit["whole"]],
             [twice["value"]],
             [[twice["value"] - twice["low"]], [twice["high"] - twice["value"]]],
             fmt="s",
@@ -63,7 +64,7 @@ def scaling_figure(result: Mapping[str, Any]) -> Any:
         )
     if result["runs"]:
         axes.set_xscale("log", base=2)
-        ticks = sorted({row["bytes"] for row in result["points"]} | ({2 * fit["largest"]} if fit else set()))
+        ticks = sorted({row["bytes"] for row in result["points"]} | ({2 * fit["whole"]} if fit else set()))
         axes.set_xticks(ticks, [size(tick) for tick in ticks], fontsize=9)
         axes.minorticks_off()
         axes.legend(frameon=False, fontsize=9, labelcolor=INK)
@@ -120,7 +121,7 @@ def scaling_plot(
     losses = [row["bits_per_byte"] for row in runs]
     curve: Callable[[float], float] | None = None
     if fit:
-        curve, most = _curve(fit), 2 * fit["largest"]
+        curve, most = _curve(fit), 2 * fit["whole"]
         losses += [curve(least), curve(most)]
     low, high = min(losses), max(losses)
     reach = (high - low) or 1.0

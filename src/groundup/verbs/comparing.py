@@ -136,6 +136,8 @@ def _judge(compared: list[_Compared]) -> tuple[dict[str, Any] | None, list[dict[
         return None, [], [*words, "there are no two finished runs with validation to judge"]
     if why := _other_texts(judged):
         return None, [], [*words, f"{why}: their figures are not comparable, and nothing is judged"]
+    if len({one.run.info.get("corpus", {}).get("fingerprint") for one in judged}) > 1:
+        words.append("the corpora differ, in tokenizer or training text; the text that is held out is the same")
     groups = _groups(judged, words)
     noise = seed_noise([[one.bits for one in group] for group in groups])
     names = [_name(group) for group in groups]

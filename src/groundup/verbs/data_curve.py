@@ -272,14 +272,17 @@ def _result(
             best = min((row for row in rows if row["seed"] == seed), key=lambda row: row["bits_per_byte"])
             kept.append({**{k: v for k, v in best.items() if k != "event"}, "at_best": at_best})
     ready = [row for row in kept if row["at_best"]]
+    whole = corpus.manifest["train_bytes"]
+    fit = fit_scaling([row["bytes"] for row in ready], [row["bits_per_byte"] for row in ready], whole=whole)
     notes = [f"{row['share']} is left out: {row['why']}" for row in left_out]
     if late := [share for share, (_, at_best) in settled.items() if not at_best]:
         notes.append(
             f"{', '.join(late)}: longer runs would still gain; time was the limit there, not the text (--minutes)"
         )
+        if isinstance(fit, ScalingFit):
+            notes.append("the fit is of the other parts, and goes on beyond them")
     if points.out_of_time:
         notes.append("the time was not enough for all runs; the same command with more --minutes goes on")
-    fit = fit_scaling([row["bytes"] for row in ready], [row["bits_per_byte"] for row in ready])
     no_fit = fit if isinstance(fit, str) else None
     if no_fit and late:
         no_fit = f"of the parts trained to their best, {no_fit}"
