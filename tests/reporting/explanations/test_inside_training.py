@@ -13,14 +13,6 @@ Shown = dict[str, tuple[dict[str, Any], str]]
 
 
 @pytest.fixture(scope="module")
-def trained(corpus_dir: Path, tiny_settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of a few steps."""
-    out = tmp_path_factory.mktemp("shown") / "run"
-    verbs.train(corpus_dir, out=out, steps=6, settings=tiny_settings)
-    return out
-
-
-@pytest.fixture(scope="module")
 def shown(trained: Path) -> Shown:
     """Result and text of each topic, on a run."""
     results = {topic: verbs.explain(topic, trained) for topic in TOPICS}
