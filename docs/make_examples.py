@@ -124,10 +124,9 @@ def tidy(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip("\n").splitlines())
 
 
-def shape(text: str) -> list[str]:
-    """What stays of an output whose figures vary: its lines without numbers, bars and blanks."""
-    bare = (re.sub(r"[-+~±]?\d[\d,.:]*(e[-+]?\d+)?%?|[^\w\s.,:;()]+|\s+", "", line) for line in text.splitlines())
-    return [line for line in bare if line]
+def constant_lines(text: str) -> list[str]:
+    """The lines of an output that hold no figure: what stays where clocks and load decide the figures."""
+    return [line for line in text.splitlines() if line and not any(map(str.isdigit, line))]
 
 
 def workplace(folder: Path) -> Path:
