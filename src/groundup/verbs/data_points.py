@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from groundup.corpus import Corpus
@@ -107,11 +108,11 @@ class Points:
         return row
 
     def expected_seconds(self, steps: int) -> float:
-        """What a run of `steps` would take, after those that were done; 0 where nothing is known yet."""
+        """What a run of `steps` would take, after the last few that were done; 0 where nothing is known yet."""
         if not self.rows:
             return 0.0
-        pace = max(row["training_seconds"] / max(row["steps"], 1) for row in self.rows[-3:])
-        beside = max(row["seconds"] - row["training_seconds"] for row in self.rows[-3:])
+        pace = median(row["training_seconds"] / max(row["steps"], 1) for row in self.rows[-3:])
+        beside = median(row["seconds"] - row["training_seconds"] for row in self.rows[-3:])
         return pace * steps + beside
 
     def _train(self, part: Part, steps: int) -> dict[str, Any]:
