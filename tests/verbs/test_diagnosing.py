@@ -88,7 +88,7 @@ def test_a_run_that_was_thrown_off_is_tried_from_the_checkpoint_before(corpus_di
     found = verbs.diagnose(run, trial=True, pairs=2, steps=20)
     assert found["findings"][0]["rule"] == "diverging"
     trial = found["trial"]
-    assert 0 < trial["from_step"] <= found["findings"][0]["figures"]["lowest_step"]
+    assert 0 < trial["from_step"] <= found["findings"][0]["figures"]["last_good_step"]
     assert trial["steps"] == 20 and set(trial["settings"]) >= {"optimizer.learning_rate"}
 
 

@@ -25,7 +25,7 @@ def describe_diagnosis(found: Mapping[str, Any], width: int = 80) -> str:
     if "trial" in found:
         lines += ["", *_trial(found["trial"], width)]
     elif any(finding["settings"] for finding in found["findings"]):
-        lines += ["", "Next", f"  groundup diagnose {run} --try     trains briefly with the first remedy and without"]
+        lines += ["", "Next: train briefly with the first remedy and without", f"  groundup diagnose {run} --try"]
     return "\n".join(lines)
 
 

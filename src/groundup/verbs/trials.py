@@ -116,7 +116,7 @@ def _plan(run: Run, config: Config, finding: Finding, pairs: int, steps: int | N
     total = int(run.info["horizon"][-1][1])
     changes = dict(finding.settings)
     factor = changes["training.steps"] / max(total, 1) if "training.steps" in changes else 1.0
-    wrong_from = finding.figures.get("lowest_step", finding.figures.get("last_finite_step"))
+    wrong_from = finding.figures.get("last_good_step", finding.figures.get("last_finite_step"))
     start, checkpoint = 0, None
     if wrong_from and not any(key.startswith("model.") for key in changes):
         good = [step for step, path in published(run.path).items() if 0 < step <= wrong_from and not verify(path)]

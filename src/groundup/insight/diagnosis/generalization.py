@@ -41,6 +41,8 @@ def overfitting(record: Record) -> Sign | None:
         f"validation ({val[-1][1]:.2f}) stands {gap:.2f} nats above training ({final(train):.2f}); "
         f"its best was {best:.2f} at step {best_step:,} of {train[-1][0]:,}"
     )
+    if not (past_best or stuck):
+        evidence += ", so it still gains from what the model also learns by heart"
     tokens, parameters = record.fact("corpus", "train_tokens"), record.fact("plan", "parameters")
     read = record.rows[-1].get("tokens") if record.rows else None
     figures = {"gap": gap, "validation": val[-1][1], "training": final(train), "best": best, "best_step": best_step}
@@ -50,23 +52,20 @@ def overfitting(record: Record) -> Sign | None:
             f"; the text was read {read / tokens:.1f} times and has {tokens / parameters:.2g} tokens "
             f"for each of {parameters:,.0f} parameters"
         )
-    dropout = 0.2 if (record.number("model.dropout") or 0.0) >= 0.1 else 0.1
-    settings = {"model.dropout": dropout}
+    dropout = record.number("model.dropout") or 0.0
+    settings = {"model.dropout": round(min(0.5, dropout + 0.1), 2)}
     remedies = (
         f"more documents help most; else a smaller --size, {options(settings)} or --set optimizer.weight_decay=0.2"
     )
-    if past_best or stuck:
-        remedy = f"stop at the best: --set training.patience=5 (generation already uses it); {remedies}"
-    else:
-        evidence += ", so it still gains from what the model also learns by heart"
-        remedy = remedies
+    early = "stop at the best: --set training.patience=5 (generation already uses it); "
+    remedy = f"{early if past_best or stuck else ''}{remedies}"
     return Sign(evidence, remedy, figures, settings)
 
 
 def copied_validation(record: Record) -> Sign | None:
     """More than a tenth of the held-out passages of about 200 bytes stand word for word in the training text, so that
-    the validation loss measures memory. Passages that long hardly repeat by chance; license texts and other
-    boilerplate stay below a tenth (`docs/diagnosis.md` has the measurements)."""
+    the validation loss measures memory. Passages that long hardly repeat by chance: 2% of them do in
+    the documents of `groundup demo` and in the sources of Python's asyncio, none in Shakespeare."""
     found = record.overlap
     if found is None or found.share <= COPIED:
         return None

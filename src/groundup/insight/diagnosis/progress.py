@@ -66,7 +66,7 @@ def stuck(record: Record) -> Sign | None:
 def learning_rate_too_low(record: Record) -> Sign | None:
     """In 200 steps or more the blocks' matrices moved by less than 15% of their first size (11% in 100 steps), and the
     model stayed behind a 5-gram model. With the usual rates they have moved by 27% and more, with a tenth of them by
-    10% and less (`docs/diagnosis.md` says how that was measured)."""
+    10% and less (`benchmarks/rates.py` measures it)."""
     moved, train = record.movement, record.train
     if moved is None or len(train) < 4 or moved.steps < 100:
         return None

@@ -91,7 +91,13 @@ def diverging(record: Record) -> Sign | None:
     return Sign(
         f"training loss rose from {low:.2f} (step {low_step:,}) to {last:.2f} (step {train[-1][0]:,})",
         f"lower the learning rate: {options(settings) or _RATE}; or warm up longer: --set schedule.warmup=...",
-        {"lowest": low, "lowest_step": low_step, "last": last, "last_step": train[-1][0]},
+        {
+            "lowest": low,
+            "lowest_step": low_step,
+            "last_good_step": max(step for step, level in smooth if level <= low + 0.1),
+            "last": last,
+            "last_step": train[-1][0],
+        },
         settings,
     )
 
@@ -181,7 +187,7 @@ def learning_rate_too_high(record: Record) -> Sign | None:
     """The blocks' matrices grew to more than twice their first size while the model stayed behind a 5-gram model, or
     the loss rose by 0.3 nats above that of the untrained model. An update has the size that the rate gives it, so that
     a rate too high adds up to matrices that are mostly old steps: runs with rates near the best one end between 0.8 and
-    1.5 times the first size, with ten times that rate above 2 (`docs/diagnosis.md` says how that was measured)."""
+    1.5 times the first size, with ten times that rate near 2 or above (`benchmarks/rates.py` measures it)."""
     train, moved = record.train, record.movement
     if len(train) < 4:
         return None
