@@ -90,7 +90,9 @@ def test_commands_that_need_no_run_print_what_the_chapters_show(
     for example in shown:
         program, *arguments = example.source.split()
         assert program == "groundup"
-        main(arguments)
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert not ended.value.code
         assert examples.tidy(capsys.readouterr().out) == example.shown, f"{example.source}\nrun `make examples`"
 
 
