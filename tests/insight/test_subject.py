@@ -43,3 +43,11 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(UserError):
             Subject.open(path)
+
+
+def test_a_run_that_has_only_begun_says_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"version": 1, "status": "preparing"}', encoding="utf-8")
+    subject = Subject.open(tmp_path)
+    for name, lacks in (("config", "not planned"), ("metrics", "no figures"), ("checkpoint", "no checkpoint")):
+        with pytest.raises(UserError, match=lacks):
+            getattr(subject, name)

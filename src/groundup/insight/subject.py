@@ -64,6 +64,10 @@ class Subject:
     @cached_property
     def config(self) -> Config:
         """The resolved configuration that the run was started with."""
+        if not (self.run.path / "config.toml").is_file():
+            raise UserError(
+                "the run is not planned yet", where=self.run.path, fix=f"`groundup resume {self.path}` continues it"
+            )
         return self.run.config()
 
     @cached_property

@@ -55,7 +55,7 @@ def _test(tests: Mapping[str, Mapping[str, Any]]) -> list[RenderableType]:
     rule = now["rule"]
     return [
         "Do these neighbors mean something? Two tokens are used alike where the same tokens stand before and after "
-        f"them in the training text. For {whole(now['words'])} words and the {whole(now['nearest'])} nearest of each:",
+        f"them in the training text. For {whole(now['words'])} tokens and the {whole(now['nearest'])} nearest of each:",
         "",
         rows,
         "",

@@ -79,8 +79,8 @@ def _ladder(result: Mapping[str, Any]) -> list[RenderableType]:
     """The loss of nothing learned, of counting, of this model, the largest first."""
     uniform = result["uniform"]
     rows = table("loss", "nats a token", "", right=("nats a token",))
-    padding = f" ({whole(result['padding'])} are padding)" if result["padding"] else ""
-    losses = {f"ln {whole(result['vocab_size'])}: every token alike{padding}": uniform, **result["baselines"]}
+    padding = f" ({whole(result['padding'])} padding)" if result["padding"] else ""
+    losses = {f"ln {whole(result['vocab_size'])}: all alike{padding}": uniform, **result["baselines"]}
     for name, loss in sorted(losses.items(), key=lambda entry: -entry[1]):
         rows.add_row(name, number(loss, 3), bar(loss / uniform, 24))
     rows.add_row("this text", number(result["mean"]["loss"], 3), bar(result["mean"]["loss"] / uniform, 24))
