@@ -81,10 +81,10 @@ def _meaning(before: float, after: float, predicted: float) -> str:
         learned = "The loss of this batch did not fall: the step went too far, or momentum led elsewhere."
     if predicted < 0:
         share = (after - before) / predicted
-        learned += (
-            f" It changed by {percent(share) if share >= 0 else f'-{percent(-share)}'} of what its gradient says; "
-            "the rest is the curvature, which a gradient does not know."
-        )
+        learned += f" It changed by {percent(share) if share >= 0 else f'-{percent(-share)}'} of what its gradient says"
+        if percent(share) != percent(1):
+            learned += "; the difference is the curvature, which a gradient does not know"
+        learned += "."
     else:
         learned += " The update even went against this batch's gradient: the optimizer's averages remember others."
     return learned
