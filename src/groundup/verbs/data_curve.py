@@ -281,6 +281,12 @@ def _result(
         )
         if isinstance(fit, ScalingFit):
             notes.append("the fit is of the other parts, and goes on beyond them")
+    ends = [row["bits_per_byte"] for row in ready if row["share"] == "all"]
+    if isinstance(fit, ScalingFit) and ends and abs(off := fmean(ends) - fit.now.value) > fit.deviation:
+        notes.append(
+            f"on all of the text the loss is {abs(off):.3f} bits per byte {'below' if off < 0 else 'above'} the fit,"
+            " more than the points scatter by: they do not follow the form well, and its answer is rough"
+        )
     if points.out_of_time:
         notes.append("the time was not enough for all runs; the same command with more --minutes goes on")
     no_fit = fit if isinstance(fit, str) else None
