@@ -32,7 +32,7 @@ def train_command(corpus: Path, out: Path, **settings: Any) -> None:
 
 def break_loss(patch: pytest.MonkeyPatch, numbers: Collection[int], value: float, *, gradient_only: bool) -> None:
     """Make the loss of some batches, or only its gradient, `value`."""
-    honest, gradients, bad = loop.loss_sums, loop._gradients, [False]
+    honest, gradients, bad = loop.loss_sums, loop.gradients, [False]
 
     def watched(job: Any, number: int, *how: Any) -> Any:
         bad[0] = number in numbers
@@ -44,5 +44,5 @@ def break_loss(patch: pytest.MonkeyPatch, numbers: Collection[int], value: float
             nll.register_hook(lambda slope: slope * value)
         return (nll * value if bad[0] and not gradient_only else nll), correct
 
-    patch.setattr(loop, "_gradients", watched)
+    patch.setattr(loop, "gradients", watched)
     patch.setattr(loop, "loss_sums", broken)
