@@ -52,11 +52,12 @@ def overfitting(record: Record) -> Sign | None:
             f"; the text was read {read / tokens:.1f} times and has {tokens / parameters:.2g} tokens "
             f"for each of {parameters:,.0f} parameters"
         )
-    dropout = record.number("model.dropout") or 0.0
-    settings = {"model.dropout": round(min(0.5, dropout + 0.1), 2)}
-    remedies = (
-        f"more documents help most; else a smaller --size, {options(settings)} or --set optimizer.weight_decay=0.2"
-    )
+    decay, dropout = record.number("optimizer.weight_decay") or 0.0, record.number("model.dropout") or 0.0
+    # what took most off the loss of a text that was read often (docs/experiments.md)
+    settings: dict[str, float] = {"optimizer.weight_decay": 1.0}
+    if decay >= 1:
+        settings = {"model.dropout": round(min(0.5, dropout + 0.1), 2)}
+    remedies = f"more documents help most; else {options(settings)}, or a smaller --size"
     early = "stop at the best: --set training.patience=5 (generation already uses it); "
     remedy = f"{early if past_best or stuck else ''}{remedies}"
     return Sign(evidence, remedy, figures, settings)
