@@ -57,9 +57,9 @@ def digests(folder: Path) -> dict[str, str]:
 
 def test_every_topic_explains_a_run_without_changing_it(finished: Path) -> None:
     before = digests(finished)
-    for name, topic in TOPICS.items():
-        found = groundup.explain(name, finished if topic.run != "none" else None)
-        assert (found["topic"], found["run"]) == (name, str(finished) if topic.run != "none" else None)
+    for name in TOPICS:
+        found = groundup.explain(name, finished)
+        assert (found["topic"], found["run"]) == (name, str(finished))
         assert json.loads(json.dumps(found, allow_nan=False)) == found, name
     assert digests(finished) == before
 
@@ -71,6 +71,13 @@ def test_a_topic_is_explained_as_text_and_as_json(finished: Path, capsys: pytest
     text, found = out[: out.index("{\n")], json.loads(out[out.index("{\n") :])
     assert found["text"] == "The old river."
     assert f"{found['mean']['loss']:.4f}" in text and "\x1b" not in text
+
+
+@pytest.mark.parametrize("text", ["", "a\udc80"])
+def test_a_text_that_is_none_is_refused_by_every_topic_that_takes_one(finished: Path, text: str) -> None:
+    for topic in ("tokens", "loss", "forward", "attention", "sampling", "memory", "predictions", "embeddings"):
+        with pytest.raises(UserError, match=r"the text is (empty|not Unicode)"):
+            groundup.explain(topic, finished, text=text)
 
 
 def main_exits(arguments: list[str]) -> None:

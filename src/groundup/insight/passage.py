@@ -30,13 +30,7 @@ def choose_passage(subject: Subject, text: str | None, *, seed: int = 0) -> Pass
     that is no Unicode.
     """
     if text is not None:
-        try:
-            empty = not text.encode()
-        except UnicodeEncodeError:  # half a surrogate pair, as arguments that are not UTF-8 give it
-            raise UserError("the text is not Unicode", where="--text", fix="write it in UTF-8") from None
-        if empty:
-            raise UserError("the text is empty", where="--text", fix="give a text, or leave it out")
-        return Passage(text, None, False)
+        return Passage(checked(text), None, False)
     corpus = subject.corpus
     held_out = len(corpus.validation) > 0
     split = "validation" if held_out else "train"
@@ -51,6 +45,17 @@ def choose_passage(subject: Subject, text: str | None, *, seed: int = 0) -> Pass
             return Passage(chosen, _source(subject, split, number % count), held_out)
         fallback = fallback or opening[:LONGEST].strip()
     return Passage(fallback or corpus.tokenizer.decode(stream.document(0)[:40].tolist()), None, held_out)
+
+
+def checked(text: str) -> str:
+    """`text` as it was given. Raises UserError for one without characters, or one that is no Unicode."""
+    try:
+        empty = not text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, as arguments that are not UTF-8 give it
+        raise UserError("the text is not Unicode", where="--text", fix="write it in UTF-8") from None
+    if empty:
+        raise UserError("the text is empty", where="--text", fix="give a text, or leave it out")
+    return text
 
 
 def _sentences(text: str) -> list[str]:

@@ -4,7 +4,7 @@ import inspect
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from groundup.errors import UserError
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """What a topic shows, and whether it is shown on a run.
+    """What a topic shows, and whether it needs a run to show it on.
 
     Its function is `explain_NAME` in `groundup.insight.explanations.NAME`; the options that it takes are its keywords.
     """
 
     shows: str
-    run: Literal["needed", "optional", "none"] = "needed"
+    needs_run: bool = True
 
 
 TOPICS = {
     "tokens": Topic("how a text is cut, and what the vocabulary is used for"),
     "embeddings": Topic("nearest neighbors and analogies, and whether they mean something"),
     "loss": Topic("the probability of each token of a text, and -ln of it"),
-    "gradient": Topic("which way a weight should go: descent on a toy, one weight of the model", run="optional"),
-    "adamw": Topic("the optimizer AdamW, number by number", run="optional"),
-    "muon": Topic("a matrix before and after Muon orthogonalizes it", run="optional"),
+    "gradient": Topic("which way a weight should go: descent on a toy, one weight of the model", needs_run=False),
+    "adamw": Topic("the optimizer AdamW, number by number", needs_run=False),
+    "muon": Topic("a matrix before and after Muon orthogonalizes it", needs_run=False),
     "step": Topic("one real update of the weights, on a copy"),
     "forward": Topic("every tensor from a text to its next token"),
     "attention": Topic("which earlier tokens each head looks at"),
-    "schedule": Topic("the learning rate over the updates", run="optional"),
+    "schedule": Topic("the learning rate over the updates", needs_run=False),
     "predictions": Topic("what follows the same prompts, from before training to its end"),
     "sampling": Topic("temperature, top-k, top-p and min-p on one distribution"),
     "memory": Topic("what of a sample stands word for word in the training documents"),
@@ -54,13 +54,10 @@ def explain(topic: str, run: "PathLike | None" = None, *, text: str | None = Non
     if topic not in TOPICS:
         names = ", ".join(TOPICS)
         raise UserError(f"there is no topic {topic!r}", where="TOPIC", fix=f"the topics are {names}")
-    need = TOPICS[topic].run
-    if need == "needed" and run is None:
+    if TOPICS[topic].needs_run and run is None:
         raise UserError(
             f"{topic} is shown on a run, and none was given", where="RUN", fix=f"groundup explain {topic} RUN"
         )
-    if need == "none" and run is not None:
-        raise UserError(f"{topic} is not shown on a run", where=str(run), fix=f"groundup explain {topic}")
     function = getattr(import_module(f"groundup.insight.explanations.{topic}"), f"explain_{topic}")
     options = {"text": text, "seed": seed}
     taken = inspect.signature(function).parameters.keys() & options.keys()

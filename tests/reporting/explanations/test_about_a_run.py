@@ -83,6 +83,6 @@ def test_what_documents_hold_cannot_move_the_cursor(trained: Path) -> None:
 
 
 def test_long_texts_are_shown_by_their_beginning(trained: Path) -> None:
-    for topic in ("tokens", "loss"):
-        text = describe_explanation(verbs.explain(topic, trained, text="The old river. " * 400))
+    for topic in ("tokens", "loss", "memory", "predictions"):
+        text = describe_explanation(verbs.explain(topic, trained, text="The old river. " * 800))
         assert len(text.splitlines()) < 90

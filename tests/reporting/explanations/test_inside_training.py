@@ -118,6 +118,17 @@ def test_every_head_has_a_line_and_the_clearest_a_map(shown: Shown) -> None:
             assert (weight >= 0.5) == (shade == "█") and (weight < 0.02) == (shade == "·")
 
 
+def test_a_table_of_heads_has_whole_headings_and_longer_texts_have_no_maps(shown: Shown) -> None:
+    result, _ = shown["attention"]
+    heads = [{**head, "label": "after_same"} for head in result["heads"]]
+    last = {**result["tokens"][-1], "token": "w" * 20}
+    text = describe_explanation({**result, "heads": heads, "tokens": [*result["tokens"][:-1], last]})
+    assert headings(text, "head", "looks at", "entropy", "distance", "first", "before", "itself")
+    assert "0.…" not in text and "%…" not in text
+    unmapped = describe_explanation({**result, "heads": [{**head, "weights": None} for head in heads]})
+    assert "Maps are drawn of at most 40 tokens" in unmapped
+
+
 def test_hostile_texts_do_not_reach_the_terminal(trained: Path) -> None:
     hostile = "a\x1b[2Jb\x07"
     for topic in ("forward", "attention"):

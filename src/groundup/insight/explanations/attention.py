@@ -29,9 +29,9 @@ def explain_attention(subject: Subject | None, *, text: str | None = None, seed:
     seen), `distance` in tokens, and the `shares` of attention that are on the first token, the one before, itself,
     earlier copies of the same token, and what followed those; the last two are means over tokens that have such, and
     None where these are fewer than FEWEST. `near` is the share on the NEAREST newest tokens. `attended` are the tokens
-    that the newest one looks at most; `weights` (T, T) is None where there are more than MAPPED tokens. `label` follows
-    from these by `name_head`, whose thresholds are in `rule`. `check` says how far the sum of a row is from 1 at most,
-    and the largest weight on a later token.
+    that the newest one looks at most; `weights` (T, T) is None where there are more than MAPPED tokens (`mapped`).
+    `label` follows from these by `name_head`, whose thresholds are in `rule`. `check` says how far the
+    sum of a row is from 1 at most, and the largest weight on a later token.
     """
     assert subject
     passage = choose_passage(subject, text, seed=seed)
@@ -62,6 +62,7 @@ def explain_attention(subject: Subject | None, *, text: str | None = None, seed:
         "tokens": tokens,
         "cut": cut,
         "heads": heads,
+        "mapped": MAPPED,
         "rule": {"main": MAIN, "even": EVEN, "near": NEAR, "nearest": NEAREST, "fewest": FEWEST},
         "check": {
             "row_sum": (weights.sum(-1) - 1).abs().max().item(),

@@ -12,6 +12,7 @@ from groundup.insight.analogies import find_analogies
 from groundup.insight.counts import count_tokens
 from groundup.insight.explanations.tokens import name_token
 from groundup.insight.likeness import Usage, judge_neighbors
+from groundup.insight.passage import checked
 from groundup.insight.subject import Subject
 from groundup.model import Transformer
 
@@ -44,7 +45,7 @@ def explain_embeddings(subject: Subject | None, *, text: str | None = None) -> d
     words = [place for place, name in enumerate(names) if name.strip().isalpha() and len(name.strip()) >= LETTERS]
     if len(words) < SHOWN:  # a tokenizer of bytes, or of a tiny corpus
         words = list(range(len(names)))
-    shown = words[:SHOWN] if text is None else _asked(tokenizer, text, candidates)
+    shown = words[:SHOWN] if text is None else _asked(tokenizer, checked(text), candidates)
     usage = Usage.count(corpus, candidates)
     test = {"this checkpoint": judge_neighbors(rows, usage, words)}
     if 0 in subject.checkpoints and subject.checkpoints[0] != subject.checkpoint:

@@ -7,6 +7,7 @@ import numpy as np
 from groundup.evaluation import choose_prompts, probe
 from groundup.insight.counts import count_after, count_tokens
 from groundup.insight.explanations.tokens import name_token
+from groundup.insight.passage import checked
 from groundup.insight.subject import Subject
 from groundup.runs import read_journal
 
@@ -27,7 +28,7 @@ def explain_predictions(subject: Subject | None, *, text: str | None = None) -> 
     assert subject
     tokenizer, corpus = subject.tokenizer, subject.corpus
     recorded = {row["step"]: row["probes"] for row in read_journal(subject.run.path / "probes.jsonl") if _is_row(row)}
-    prompts = [text] if text is not None else [shown["prompt"] for shown in next(iter(recorded.values()), [])]
+    prompts = [checked(text)] if text is not None else [shown["prompt"] for shown in next(iter(recorded.values()), [])]
     prompts = prompts[:PROMPTS] or choose_prompts(corpus.held_out_texts(50), PROMPTS)
     checkpoints = {step: subject.checkpoints[step] for step in _spread(list(subject.checkpoints), MOMENTS)}
     asked = {step: probe(subject.load(path), tokenizer, prompts) for step, path in checkpoints.items()}

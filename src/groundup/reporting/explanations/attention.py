@@ -3,16 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 
 from groundup.reporting.explanations.drawing import cell, quote, table
 from groundup.reporting.wording import digits, number, percent, whole
 
 LABELS = {
-    "first": "first token",
-    "previous": "previous token",
+    "first": "first",
+    "previous": "previous",
     "itself": "itself",
-    "same": "same token",
+    "same": "same",
     "after_same": "induction",
     "even": "even",
     "local": "local",
@@ -33,7 +34,7 @@ def show_attention(result: Mapping[str, Any]) -> RenderableType:
     for head in result["heads"]:
         most = head["most_entropy"]
         shares = (percent(head["shares"][place]) for place in ("first", "previous", "itself"))
-        attended = " ".join(f"{cell(row['token'], 8)} {row['weight']:.2f}" for row in head["attended"][:2])
+        attended = " ".join(f"{cell(row['token'], 6)} {row['weight']:.0%}" for row in head["attended"][:2])
         drawn.add_row(
             f"{head['layer']}.{head['head']}",
             LABELS[head["label"]],
@@ -48,7 +49,7 @@ def show_attention(result: Mapping[str, Any]) -> RenderableType:
         drawn,
         "",
         *_words(result),
-        *_maps(result["heads"], tokens),
+        *_maps(result["heads"], tokens, result["mapped"]),
     )
 
 
@@ -60,11 +61,12 @@ def _head(result: Mapping[str, Any]) -> list[str]:
 def _words(result: Mapping[str, Any]) -> list[str]:
     rule, check = result["rule"], result["check"]
     return [
-        "A head is LAYER.HEAD. Figures are means over the tokens of the text: the entropy as a share of what even "
-        "attention would have, the distance in tokens, and the shares of attention that are on the first token, the "
-        f"one before, and the token itself. A head is named by where at least {percent(rule['main'])} of its attention "
-        "is: `first token` (a place to look at when there is nothing to find), `previous token`, `itself`, and for "
-        "tokens that came before `same token` (those earlier copies) or `induction` (what followed them). Else it is "
+        "A head is LAYER.HEAD. Figures are means over the tokens from the third on: the entropy as a share of what "
+        "even attention would have, the distance in tokens, and the shares of attention that are on the first token, "
+        "the one before, and the token itself. A head is named by where at least "
+        f"{percent(rule['main'])} of its attention is: on the `first` token (a place to look at when there is nothing "
+        "to find), on the `previous` one, on `itself`, and for tokens that came before on the `same` one (those "
+        "earlier copies) or `induction` (on what followed them). Else it is "
         f"`even` from {percent(rule['even'])} of the largest entropy on, `local` with {percent(rule['near'])} on the "
         f"newest {whole(rule['nearest'])} tokens, and otherwise `mixed`. In another text a head may do something else.",
         "",
@@ -73,10 +75,12 @@ def _words(result: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _maps(heads: Sequence[Mapping[str, Any]], tokens: Sequence[Mapping[str, Any]]) -> list[str]:
+def _maps(heads: Sequence[Mapping[str, Any]], tokens: Sequence[Mapping[str, Any]], mapped: int) -> list[str]:
     """Maps of the clearest head of each kind, at most _MAPS of them."""
-    if heads[0]["weights"] is None or heads[0]["most_entropy"] is None:
+    if heads[0]["most_entropy"] is None:
         return []
+    if heads[0]["weights"] is None:
+        return ["", f"Maps are drawn of at most {whole(mapped)} tokens: give a shorter text."]
     clearest: dict[str, Mapping[str, Any]] = {}
     for head in sorted(heads, key=lambda head: head["entropy"] / head["most_entropy"]):
         clearest.setdefault(head["label"], head)
@@ -85,7 +89,8 @@ def _maps(heads: Sequence[Mapping[str, Any]], tokens: Sequence[Mapping[str, Any]
         lines += ["", f"head {head['layer']}.{head['head']} ({LABELS[head['label']]})"]
         for number_, row in enumerate(head["weights"]):
             shades = "".join(_shade(weight) for weight in row[: number_ + 1])
-            lines.append(f"{cell(tokens[number_]['token'], _NAME):>{_NAME}} {shades}")
+            name = cell(tokens[number_]["token"], _NAME)
+            lines.append(f"{' ' * (_NAME - cell_len(name))}{name} {shades}")
     return lines
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rich.cells import set_cell_size
 from rich.console import Group, RenderableType
 
 from groundup.reporting.explanations.drawing import cell, table
@@ -16,7 +17,9 @@ def show_embeddings(result: Mapping[str, Any]) -> RenderableType:
     words = table("token", "times", "nearest tokens, with their cosines", right=("times",))
     for word in result["words"]:
         near = (f"{cell(other['token'], 9)} {other['cosine']:.2f}" for other in word["neighbors"][:_NEIGHBORS])
-        words.add_row(cell(word["token"], 12), whole(word["count"]), "".join(f"{one:<15}" for one in near).rstrip())
+        words.add_row(
+            cell(word["token"], 12), whole(word["count"]), "".join(set_cell_size(one, 15) for one in near).rstrip()
+        )
     return Group(
         f"Each of {whole(result['vocab_size'])} tokens is a row of {whole(result['width'])} numbers, which training "
         f"moves. Looked at are the {whole(result['candidates'])} that stand {whole(result['seen'])} times or more in "
@@ -60,8 +63,9 @@ def _test(tests: Mapping[str, Mapping[str, Any]]) -> list[RenderableType]:
         rows,
         "",
         f"{verdicts[now['reading']]} (By chance: other tokens, as common as the neighbors, in {whole(now['draws'])} "
-        "draws; p: the share of draws that come as far. Nothing is claimed where p is above "
-        f"{rule['chance']:g} or the way below {percent(rule['some'])}; clear is {percent(rule['clear'])} and more.)",
+        "draws; p: the share of draws that come as far, the neighbors counted as one of them. Nothing is claimed "
+        f"where p is above {rule['chance']:g} or the way below {percent(rule['some'])}; clear is "
+        f"{percent(rule['clear'])} and more.)",
     ]
 
 
@@ -73,11 +77,7 @@ def _analogies(found: list[Mapping[str, Any]]) -> list[RenderableType]:
     for row in found:
         holds = {None: "too few", True: "yes", False: "no"}[row["holds"]]
         shares = (percent(row[key]) for key in ("arithmetic", "neighbor", "chance"))
-        words = (
-            {role: cell(row["example"][role].strip(), 8) for role in ("a", "b", "c", "answer")}
-            if row["example"]
-            else {}
-        )
+        words = {role: cell(row["example"][role], 8) for role in ("a", "b", "c", "answer")} if row["example"] else {}
         example = "{a}:{b} {c}:{answer}".format(**words) if words else ""
         rows.add_row(row["relation"], whole(row["pairs"]), *shares, holds, example)
     return [

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from groundup.reporting.explanations.drawing import bar, cell, quote, table
 from groundup.reporting.wording import digits, number, percent, whole
 
-_VALUES = 3
+_VALUES, _TOKENS = 3, 160
 # of a block, in order; `norm1` and so on are the names in the result
 _FORMULAS = {
     "norm1": "norm1 = RMSNorm(x)",
@@ -53,7 +53,8 @@ def show_forward(result: Mapping[str, Any]) -> RenderableType:
     return Group(
         *_head(result),
         "",
-        " ".join(f"{cell(row['token'], 16)}|{row['id']}" for row in tokens),
+        " ".join(f"{cell(row['token'], 16)}|{row['id']}" for row in tokens[:_TOKENS]),
+        *([f"… and {whole(len(tokens) - _TOKENS)} more (--json has all)"] if len(tokens) > _TOKENS else []),
         "",
         drawn,
         "",

@@ -20,7 +20,7 @@ def show_gradient(result: Mapping[str, Any]) -> RenderableType:
         "",
         _descent(toy["rows"]),
         "",
-        "The steps shrink by themselves, as the gradient does. Up to a rate of "
+        "The steps shrink by themselves, as the gradient does. Below a rate of "
         f"{digits(toy['largest_rate'])} (1/x²: two over the second derivative) each step comes nearer; with "
         f"{digits(toy['too_fast_rate'])} each leads farther away:",
         "",

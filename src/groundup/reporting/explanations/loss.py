@@ -31,7 +31,13 @@ def show_loss(result: Mapping[str, Any]) -> RenderableType:
             f"{token['likeliest_probability']:.5f}",
         )
     more = [f"… and {whole(len(tokens) - _ROWS)} more (--json has all)"] if len(tokens) > _ROWS else []
-    text_of = "It is from the validation split: training has not read it." if result["held_out"] else ""
+    text_of = (
+        "It is from the validation split: training has not read it."
+        if result["held_out"]
+        else "It is from the training text: this run held nothing out."
+        if result["source"]
+        else ""
+    )
     return Group(
         *quote(result),
         *([text_of] if text_of else []),
@@ -84,7 +90,8 @@ def _ladder(result: Mapping[str, Any]) -> list[RenderableType]:
     for name, loss in sorted(losses.items(), key=lambda entry: -entry[1]):
         rows.add_row(name, number(loss, 3), bar(loss / uniform, 24))
     rows.add_row("this text", number(result["mean"]["loss"], 3), bar(result["mean"]["loss"] / uniform, 24))
-    about = (
-        "All but the last are of the validation split (the first step's of its batch)." if result["baselines"] else ""
-    )
-    return [rows, *([about] if about else [])]
+    if not result["baselines"]:
+        return [rows]
+    if len(result["baselines"]) == 1:
+        return [rows, "The first step's is of its batch."]
+    return [rows, "All but the last are of the validation split (the first step's of its batch)."]

@@ -10,7 +10,7 @@ from groundup.reporting.explanations.drawing import table, tail
 from groundup.reporting.tokens import visible
 from groundup.reporting.wording import clean, percent, whole
 
-_WIDTH = 70
+_WIDTH, _SHOWN = 70, 4_000  # columns of a stretch; characters of the sample
 
 
 def show_memory(result: Mapping[str, Any]) -> RenderableType:
@@ -42,12 +42,16 @@ def show_memory(result: Mapping[str, Any]) -> RenderableType:
 
 
 def _marked(result: Mapping[str, Any]) -> Text:
-    text, at, sample = Text(), 0, result["sample"]
+    text, at, sample = Text(), 0, result["sample"][:_SHOWN]
     for start, end in result["marked"]:
+        if start >= len(sample):
+            break
         text.append(_plain(sample[at:start]))
         text.append(f"⟦{_plain(sample[start:end])}⟧", style="black on #f6c28b")
         at = end
     text.append(_plain(sample[at:]))
+    if len(sample) < len(result["sample"]):
+        text.append(f"… and {whole(len(result['sample']) - len(sample))} characters more")
     return text
 
 
@@ -74,8 +78,8 @@ def _notes(result: Mapping[str, Any]) -> list[str]:
     ]
     if result["control"]:
         notes.append(
-            "\nThe held-out text, of the same length, is from documents that training has not read: what it shares "
-            "with the training documents is what such texts share anyway. A model that repeats much more than that has "
-            "learned by heart."
+            f"\nThe held-out text, {whole(result['control']['characters'])} characters, is from a document that "
+            "training has not read: what it shares with the training documents is what such texts share anyway. A "
+            "model that repeats much more than that has learned by heart."
         )
     return notes

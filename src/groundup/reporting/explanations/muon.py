@@ -20,7 +20,7 @@ def show_muon(result: Mapping[str, Any]) -> RenderableType:
     whole_matrix = max(rows, columns) <= len(before["corner"])
     facts = table("", "before", "after", right=("before", "after"))
     facts.add_row("largest singular value / smallest", *(_ratio(of["ratio"]) for of in (before, after)))
-    facts.add_row("share of the largest one", *(percent(of["share_of_largest"]) for of in (before, after)))
+    facts.add_row("largest one's share of all S²", *(percent(of["share_of_largest"]) for of in (before, after)))
     facts.add_row(f"effective rank (of {min(rows, columns)})", *(number(of["rank"], 1) for of in (before, after)))
     facts.add_row("rms of an element", *(digits(of["rms"]) for of in (before, after)))
     return Group(
@@ -34,14 +34,16 @@ def show_muon(result: Mapping[str, Any]) -> RenderableType:
         "",
         facts,
         "",
-        "Any matrix is U S V^T: it stretches directions, by its singular values S, and turns them. A few directions "
-        "are most of a momentum; Muon keeps U and V^T and makes all of S about equal, so that rare directions are "
-        "learned as fast as frequent ones. No S is computed for that: four Newton-Schulz steps, "
-        f"X <- aX + (bA + cA²) X with A = X X^T, are matrix products alone ({result['precision']} here). The cosine "
-        f"with the exact U V^T is {number(result['cosine'], 4)}.",
+        "Any matrix is U S V^T: it stretches directions, by its singular values S, and turns them. In a momentum some "
+        "directions are far larger than others (the effective rank counts them as if they were equal: exp of the "
+        "entropy of the squares' shares); Muon keeps U and V^T and makes all of S about equal, so that rare directions "
+        "are learned as fast as frequent ones. No S is computed for that: the matrix is divided by sqrt(|X X^T|), at "
+        "least its largest S, and four Newton-Schulz steps, X <- aX + (bA + cA²) X with A = X X^T, are matrix products "
+        f"alone ({result['precision']} here). The cosine with the exact U V^T is {number(result['cosine'], 4)}.",
         "",
-        "The update is rate · scale · what came out, with scale = sqrt(max(1, rows / columns)) = "
-        f"{number(result['scale'], 3)}: {digits(result['update_rms'])} of the rate for an average element.",
+        "Muon's update is rate · scale · what comes out, with scale = sqrt(max(1, rows / columns)) = "
+        f"{number(result['scale'], 3)}: {digits(result['update_rms'])} of the rate for an average element. What "
+        "goes in is the momentum, and a little of the step's own gradient (Nesterov).",
     )
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 
-from groundup.reporting.explanations.drawing import bar, cell, table
-from groundup.reporting.wording import clean, number, percent, whole
+from groundup.reporting.explanations.drawing import bar, cell, table, tail
+from groundup.reporting.wording import number, percent, whole
 
 _TOP = 4
 
@@ -22,7 +22,7 @@ def show_predictions(result: Mapping[str, Any]) -> RenderableType:
             rows.add_row(f"step {whole(moment['step'])}{best}{untrained}", *_tokens(moment["top"]))
         rows.add_row("bigram", *_tokens(prompt["bigram"]["top"]))
         rows.add_row("unigram", *_tokens(prompt["unigram"]["top"]))
-        parts += [f"“{clean(prompt['prompt'])}” …", "", rows, ""]
+        parts += [f"“{tail(prompt['prompt'], 240)}” …", "", rows, ""]
     losses = sorted(result["losses"].items(), key=lambda entry: -entry[1])
     ladder = table("loss on the validation split", "nats a token", "", right=("nats a token",))
     for name, loss in losses:

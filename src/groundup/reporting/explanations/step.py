@@ -34,7 +34,7 @@ def show_step(result: Mapping[str, Any]) -> RenderableType:
         drawn,
         "|...| is the length of all of them as one vector; update/weights says by how much of itself a layer changed.",
         "",
-        _meaning(before, after, result["predicted_change"]),
+        _meaning(before, after, result["predicted_change"], result["dropout"]),
         "",
         "Nothing of the run was changed: the step was taken on a copy of its weights and its optimizer's state.",
     )
@@ -74,7 +74,7 @@ def _ratio(value: float | None) -> str:
     return "–" if value is None else f"{value:.3%}"
 
 
-def _meaning(before: float, after: float, predicted: float) -> str:
+def _meaning(before: float, after: float, predicted: float, dropout: float) -> str:
     if after < before:
         learned = "The loss of this batch fell: the model has learned from it."
     else:
@@ -84,6 +84,7 @@ def _meaning(before: float, after: float, predicted: float) -> str:
         learned += f" It changed by {percent(share) if share >= 0 else f'-{percent(-share)}'} of what its gradient says"
         if percent(share) != percent(1):
             learned += "; the difference is the curvature, which a gradient does not know"
+            learned += " (and dropout, with which the gradient was computed)" if dropout else ""
         learned += "."
     else:
         learned += " The update even went against this batch's gradient: the optimizer's averages remember others."

@@ -69,7 +69,8 @@ def _vocabulary(vocabulary: Mapping[str, Any]) -> list[RenderableType]:
         f"Of {whole(size)} entries, {whole(used)} stand in the {whole(total)} training tokens, and "
         f"{whole(vocabulary['half'])} of them make half of these. {whole(vocabulary['used_once'])} stand there once, "
         f"{whole(vocabulary['unused'])} never ({whole(vocabulary['unused_bytes'])} of those are single bytes, kept so "
-        "that any text can be written): what the model knows of them is what it began with.",
+        "that any text can be written): as input these are new to the model, and all that it has learned of them is "
+        "not to expect them.",
     ]
 
 
