@@ -14,6 +14,7 @@ from groundup.events import Event, Notice
 from groundup.model import Transformer
 from groundup.planning import decide
 from groundup.planning.calibrate import Pace
+from groundup.planning.decisions import compile_seconds
 from groundup.runs import read_entries
 
 
@@ -60,6 +61,15 @@ def test_a_compiled_run_learns_what_an_eager_one_does(corpus_dir: Path, tiny: di
         assert run.info["compute"]["compiled"] is (compiled == "on")
         losses[compiled] = [entry["train_loss"] for entry in read_entries(run.path)]
     assert losses["on"] == pytest.approx(losses["off"], rel=1e-4)
+
+
+def test_compiling_needs_more_time_where_the_compiler_has_no_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    cold = compile_seconds()
+    (tmp_path / "fxgraph").mkdir()
+    assert compile_seconds() < cold
 
 
 @pytest.mark.parametrize(("score_seconds", "evaluations"), [(1e-2, 2), (1e-8, 10)])

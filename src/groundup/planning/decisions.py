@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from groundup.config import Config
 from groundup.corpus import Corpus
@@ -16,7 +17,10 @@ from groundup.planning.minutes import beside_steps, expected_minutes
 from groundup.planning.plan import EVALUATIONS, Plan, decide_dropout, make_plan, plan_length, shape_of
 from groundup.training import build_batches, build_model, build_optimizers
 
-COMPILE_SECONDS = 60.0  # compiling takes 12 to 23 s on two cores, 5 to 10 from a warm cache; it pays from 35 to 45 s on
+COMPILE_SECONDS = (
+    60.0  # compiling takes 5 to 15 s on two cores where the compiler has a cache, and trains 1.6 times as fast
+)
+COLD_COMPILE_SECONDS = 120.0  # it takes 25 to 50 s where it has none: runs of 80 s learned less, compiled
 GUESS = 2.0  # times faster or slower than the guess: steps reach 0.2 to 0.8 of the rate of matrix products
 CALIBRATION_SHARE = 0.02  # of the time left
 CALIBRATION_SECONDS = 5.0  # at most
@@ -70,13 +74,20 @@ def decide(
         )
     speed = matrix_flops_per_second(decide_compute(config)) * TRAINING_SHARE
     plan = make_plan(config, corpus, flops_per_second=speed, seconds_left=deadline - time.monotonic())
-    compute = _compute(config, deadline - time.monotonic() >= COMPILE_SECONDS, listen)
+    compute = _compute(config, deadline - time.monotonic() >= compile_seconds(), listen)
     _pin(config, compute)
     listen(Phase("calibrating"))
     pace = _fastest(config, corpus, compute, plan, deadline, listen, poll)
     deadline, steps, evaluations = _length(config, corpus, plan, pace, deadline)
     plan = plan_length(config, corpus, steps, minutes, plan.notices, evaluations)
     return _with_expected(plan, config, corpus, pace, began, baselines), deadline
+
+
+def compile_seconds() -> float:
+    """Seconds left from which on a run under `--minutes` is compiled: more, where the compiler's cache is empty."""
+    from torch._inductor.runtime.cache_dir_utils import cache_dir
+
+    return COMPILE_SECONDS if any(Path(cache_dir()).iterdir()) else COLD_COMPILE_SECONDS
 
 
 def _with_expected(
