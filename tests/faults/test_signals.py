@@ -32,7 +32,7 @@ def ask(name: str = "SIGTERM") -> None:
 
 def ask_in_microbatch(number: int, name: str, seen: list[int]) -> None:
     """Send the signal in the `number`-th microbatch of step 10; `seen` grows with each of them."""
-    gradients = loop._gradients
+    gradients = loop.gradients
 
     def asked(job: Any, step: int, scale: float, forward: Callable[..., Any]) -> Any:
         def counted(*arguments: Any) -> Any:
@@ -43,7 +43,7 @@ def ask_in_microbatch(number: int, name: str, seen: list[int]) -> None:
 
         return gradients(job, step, scale, counted if step == 9 else forward)
 
-    loop._gradients = asked
+    loop.gradients = asked
 
 
 def stop_in_a_step(corpus: Path, out: Path, in_child: InChild, name: str) -> str:

@@ -18,7 +18,8 @@ def show_cost(result: Mapping[str, Any]) -> RenderableType:
     counted = "the same" if result["counted"] == result["parameters"] else "NOT the same"
     rate = work["operations_per_second"]
     return Group(
-        f"{whole(shape['layers'])} layers, {whole(shape['width'])} wide, feed-forward {whole(shape['ffn_width'])} "
+        f"{whole(shape['layers'])} layer{'' if shape['layers'] == 1 else 's'}, {whole(shape['width'])} wide, "
+        f"feed-forward {whole(shape['ffn_width'])} "
         f"wide, {whole(shape['heads'])} heads of {whole(shape['head_dim'])}, context {whole(shape['context'])}, "
         f"vocabulary {whole(shape['vocab_size'])}; output head: {tied}.",
         "",

@@ -30,13 +30,17 @@ def show_schedule(result: Mapping[str, Any]) -> RenderableType:
 
 def _head(result: Mapping[str, Any]) -> str:
     shapes = {
-        "wsd": f"warmup, stable, decay: linear over the last {percent(result['decay'])}",
+        "wsd": f"warmup, stable, decay: linear over the last {percent(result['decay'])}"
+        if result["decay"]
+        else "warmup, then stable",
         "cosine": "warmup, then half a wave of the cosine",
         "linear": "warmup, then a straight line down",
         "constant": "warmup, then always the peak",
     }
     of = "the default schedule, over an example of" if result["example"] else "this run's schedule, over"
-    lowest = "" if result["minimum"] is None else f", to {percent(result['minimum'])} of the peak"
+    lowest = (
+        "" if result["minimum"] is None or result["decay"] == 0 else f", to {percent(result['minimum'])} of the peak"
+    )
     return f"{of} {whole(result['updates'])} updates\n{result['shape']} ({shapes[result['shape']]}{lowest})"
 
 
