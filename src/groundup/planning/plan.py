@@ -98,7 +98,7 @@ def plan_length(
         steps = most
         text = (
             f"the text is read {sizes.MOST_EPOCHS} times, which takes less than the minutes there are:"
-            " more often made no model better"
+            " twice as often as half of that taught no more"
         )
         notices = [*notices, *([] if text in notices else [text])]
     tokens = steps * (config.training.tokens_per_update or 0)
