@@ -1,3 +1,4 @@
+import subprocess
 import tarfile
 import zipfile
 from email.message import EmailMessage
@@ -97,3 +98,30 @@ def test_what_kills_the_reader_in_a_tar_archive_is_read_once(tmp_path, deadly):
     assert [record.status for record in records] == ["read", "failed", "read", "failed", "read", "read"]
     assert {record.reason for record in records} == {"", "the reader process died (exit code 9)"}
     assert deadly() == names
+
+
+def test_a_signal_for_the_parents_group_that_strikes_a_starting_reader_costs_nothing(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("Tea is at five.\n")
+    started = []
+
+    def start(*arguments, **named):
+        process = popen(*arguments, **named)
+        if not started:
+            process.terminate()
+        started.append(process)
+        return process
+
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", start)
+    items = list(read_documents([tmp_path], workers=1))
+    assert len(started) == 2
+    assert [item.text for item in items if isinstance(item, Document)] == ["Tea is at five.\n"]
+
+
+def test_a_reader_that_never_starts_is_an_error_and_not_an_endless_try(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("Tea is at five.\n")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    with pytest.raises(RuntimeError, match=r"did not start \(signal 9\)"):
+        list(read_documents([tmp_path / "a.txt"], workers=1))

@@ -19,6 +19,14 @@ with locked(Path(sys.argv[1])):
     time.sleep(60)
 """
 
+HELD_FOR_A_MOMENT = """
+import sys, time
+from filelock import FileLock
+with FileLock(sys.argv[1] + "/.lock"):
+    print("held", flush=True)
+    time.sleep(0.5)
+"""
+
 
 @pytest.fixture
 def holder(tmp_path):
@@ -50,6 +58,17 @@ def test_the_lock_of_a_process_killed_without_warning_is_free_again(tmp_path, ho
     holder.wait()
     assert (tmp_path / ".lock-holder").exists()  # it had no time to clear up
     with locked(tmp_path):
+        assert str(os.getpid()) in (tmp_path / ".lock-holder").read_text()
+
+
+def test_the_lock_that_a_killed_process_left_with_its_child_for_a_moment_is_waited_for(tmp_path, holder):
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.wait()
+    child = subprocess.Popen(  # as the one that the killed process was starting
+        [sys.executable, "-c", HELD_FOR_A_MOMENT, tmp_path], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None and child.stdout.readline() == "held\n"
+    with child, locked(tmp_path):
         assert str(os.getpid()) in (tmp_path / ".lock-holder").read_text()
 
 

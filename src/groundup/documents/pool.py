@@ -163,13 +163,21 @@ class Pool:
                 return None
             passed[-1] += 1  # it is given up
 
-    def _start(self) -> "_Process | None":
+    def _start(self, again: bool = True) -> "_Process | None":
         with self.changed:
             if self.closed:
                 return None
             process = _Process(self.limits)
             self.processes.add(process)
-        process.wait_ready()
+        try:
+            process.wait_ready()
+        except (EOFError, OSError) as error:
+            how = self._stop(process)
+            if again and isinstance(error, EOFError) and how.startswith("signal"):
+                # Until it has a session of its own, a signal for the parent's group ends it, too; whether to stop is
+                # the parent's to say.
+                return self._start(again=False)
+            raise RuntimeError(f"the reader process did not start ({how}): {error}") from None
         return process
 
     def _stop(self, process: "_Process | None") -> str:
@@ -246,10 +254,7 @@ class _Process:
                 fcntl.fcntl(self._out, fcntl.F_SETPIPE_SZ, 1 << 20)
 
     def wait_ready(self) -> None:
-        try:
-            self.receive(60.0)
-        except (EOFError, OSError) as error:
-            raise RuntimeError(f"the reader process did not start ({self.stop()}): {error}") from None
+        self.receive(60.0)
 
     def send(self, request: dict) -> None:
         data = json.dumps(request).encode()

@@ -1,19 +1,26 @@
 """One process trains in a run directory at a time."""
 
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 
 from groundup.errors import UserError
+
+_DEAD_HOLDER_SECONDS = 10.0
 
 
 @contextmanager
 def locked(run: Path) -> Iterator[None]:
     """Hold the run's lock; the operating system frees it when the process dies, however it dies.
+
+    A process that was killed while it started another leaves the lock with that one for a moment: where the holder
+    is dead, the lock is waited for.
 
     Raises UserError naming the host and process that holds it, and for a run in which writing would write elsewhere;
     OSError where it cannot be written.
@@ -23,18 +30,34 @@ def locked(run: Path) -> Iterator[None]:
     holder = run / ".lock-holder"
     lock = FileLock(path)
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=_DEAD_HOLDER_SECONDS if _dead(_who(holder)) else 0)
     except Timeout:
-        who = holder.read_text(encoding="utf-8", errors="replace").strip() if holder.exists() else "another process"
         raise UserError(
-            f"the run is in use by {who}", where=run, fix="wait for it, stop it, or give another --out"
+            f"the run is in use by {_who(holder)}", where=run, fix="wait for it, stop it, or give another --out"
         ) from None
     try:
-        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+        holder.write_text(f"{_name(os.getpid())}\n", encoding="utf-8")
         yield
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def _name(pid: int) -> str:
+    return f"process {pid} on {socket.gethostname()}"
+
+
+def _who(holder: Path) -> str:
+    try:
+        return holder.read_text(encoding="utf-8", errors="replace").strip()
+    except FileNotFoundError:
+        return "another process"
+
+
+def _dead(who: str) -> bool:
+    """Whether `who` was a process of this machine that is no more."""
+    pid = re.match(r"process (\d{1,9}) ", who)
+    return pid is not None and who == _name(int(pid[1])) and not psutil.pid_exists(int(pid[1]))
 
 
 def refuse_links(run: Path) -> None:
