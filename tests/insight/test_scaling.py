@@ -75,6 +75,14 @@ def test_what_more_brings_can_be_asked_beyond_the_largest_size() -> None:
     assert fit.size.value == pytest.approx(2e5, rel=0.02)
 
 
+def test_a_loss_that_hardly_falls_has_a_d0_beyond_every_text_and_the_form_still_gives_it() -> None:
+    x = sizes((1,) * 6)
+    y = 3.0 * (x / LARGEST) ** -0.025  # D0 is 3^40 times the largest size
+    fit = fitted(x, y, draws=20)
+    for one, loss in zip(x, y, strict=True):
+        assert fit.at(one) == pytest.approx(loss, rel=1e-3)
+
+
 def test_more_noise_gives_wider_intervals() -> None:
     x = sizes()
     noise = np.random.default_rng(0).standard_normal(len(x))

@@ -30,6 +30,7 @@ def found(tmp_path: Path) -> dict[str, Any]:
         "parameters": 210_000,
         "points": points,
         "runs": runs,
+        "diverged": [],
         "left_out": [],
         "fit": fit.to_json(),
         "no_fit": None,
@@ -47,6 +48,20 @@ def test_the_text_names_the_parts_the_fit_and_what_twice_the_documents_bring(fou
     assert f"about {gain:.3f} bits per byte" in text and f"from 1.400 to {1.4 - gain:.3f}" in text
     assert text.count("yes") == 5 and "note: all: longer runs" in text
     assert text.count("●") == 1 + len(SHARES)
+
+
+def test_a_run_that_diverged_has_a_row_without_a_figure(found: dict[str, Any], tmp_path: Path) -> None:
+    lost = {"share": "1/4", "bytes": 500_000, "documents": 9, "epochs": 0.5, "steps": 100, "seed": 1}
+    text = describe_scaling({**found, "diverged": [lost]}).splitlines()
+    (row,) = (n for n, line in enumerate(text) if line.endswith("diverged"))
+    assert text[row].split() == ["1/4", "9", "500", "KB", "1", "–", "0.5", "diverged"]
+    assert text[row - 1].startswith("1/4") and text[row + 1].startswith("1/2")
+    draw_scaling(found, tmp_path / "without.png")
+    draw_scaling({**found, "diverged": [lost]}, tmp_path / "with.png")
+    assert (tmp_path / "without.png").read_bytes() != (tmp_path / "with.png").read_bytes()
+    nothing = {**found, "points": [], "runs": [], "fit": None, "no_fit": "0 sizes", "diverged": [lost]}
+    assert "diverged" in describe_scaling(nothing)
+    draw_scaling(nothing, tmp_path / "nothing.png")
 
 
 def test_without_unicode_or_fit_it_can_be_read_as_well(found: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from groundup.events import Event, Phase, Progress
 from groundup.insight.scaling import ScalingFit, fit_scaling
 from groundup.reporting import describe_scaling
 from groundup.runs import read_journal
+from groundup.training import loop
 from groundup.verbs import data_curve, data_points
 from groundup.verbs.data_points import CHAIN_SHARE, Points, shares_of_time
 
@@ -135,17 +136,46 @@ def test_killed_and_stopped_it_comes_to_the_same_points(
     assert result["points"] == curve[1]["points"] and result["fit"] == curve[1]["fit"]
 
 
+def test_a_run_that_diverges_is_no_point_and_the_others_go_on(
+    corpus_dir: Path, how: How, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, honest, now = tmp_path / "out", loop.loss_sums, [""]
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Phase) and "steps" in event.name:
+            now[:] = [event.name]
+
+    def broken(*arguments: Any) -> Any:
+        nll, correct = honest(*arguments)
+        return (nll * float("nan") if now[0].startswith("1/4") else nll), correct
+
+    monkeypatch.setattr(loop, "loss_sums", broken)
+    result = verbs.scaling(corpus_dir, out=out, **how, listen=listen)
+    (lost,) = result["diverged"]
+    assert (lost["share"], lost["ended"]) == ("1/4", "not finite")
+    assert [row["share"] for row in result["points"]] == ["1/8", "1/2", "all"]
+    assert "1/4" not in {row["share"] for row in result["runs"]} and result["no_fit"]
+    assert any("diverged after step" in note and note.startswith("1/4") for note in result["notes"])
+    assert "diverged" in describe_scaling(result)
+    # what a command left that was killed before it wrote of such a run
+    rows = (out / "points.jsonl").read_text().splitlines(keepends=True)
+    (out / "points.jsonl").write_text("".join(row for row in rows if '"not finite"' not in row))
+    again = verbs.scaling(corpus_dir, out=out, **how, listen=listen)
+    assert again["points"] == result["points"] and [row["share"] for row in again["diverged"]] == ["1/4"]
+
+
 class Scripted(Points):
     """Points whose runs are not trained: their losses and best steps are given, by steps."""
 
-    def __init__(self, runs: dict[int, tuple[float, float]]) -> None:
+    def __init__(self, runs: dict[int, tuple[float, float | None]]) -> None:
         self.runs, self.deadline = runs, float("inf")
 
     def run(self, part: Any, steps: int, *, until: float | None = None) -> dict[str, Any] | None:
         if steps not in self.runs:
             return None
         bits, best = self.runs[steps]
-        return {"steps": steps, "bits_per_byte": bits, "best_step": best * steps}
+        ended = "steps" if best else "not finite"
+        return {"steps": steps, "bits_per_byte": bits, "best_step": (best or 0) * steps, "ended": ended}
 
 
 @pytest.mark.parametrize(
@@ -156,11 +186,14 @@ class Scripted(Points):
         ({100: (2.0, 1.0), 200: (2.1, 1.0), 400: (1, 1)}, [100, 200], True),  # more dropout than it bears
         ({100: (2.0, 1.0), 200: (1.8, 1.0)}, [100, 200], False),  # no time for 400
         ({100: (2.0, 0.3), 50: (1.9, 0.6), 25: (2.2, 1.0), 12: (1, 1)}, [100, 50, 25], True),  # shorter is better
+        ({100: (2.0, 0.3), 50: (1.9, 0.6)}, [100, 50], False),  # no time for 25, which may be better
+        ({100: (2.0, 1.0), 200: (1.0, None), 400: (1, 1)}, [100, 200], False),  # diverged: nothing is known of longer
+        ({100: (2.0, None), 50: (1, 1), 200: (1, 1)}, [100], False),
         ({}, [], False),
     ],
 )
 def test_the_length_is_looked_for_until_no_other_is_better(
-    runs: dict[int, tuple[float, float]], tried: list[int], at_best: bool, monkeypatch: pytest.MonkeyPatch
+    runs: dict[int, tuple[float, float | None]], tried: list[int], at_best: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(data_points, "PAST", 0.8)
     monkeypatch.setattr(data_points, "SHORTEST", 10)

@@ -96,11 +96,9 @@ def fit_scaling(
     def above_floor(above: Any, exponent: Any) -> Any:
         return above * 2.0**-exponent
 
-    with np.errstate(over="ignore", divide="ignore"):
-        scales = whole * np.minimum(aboves ** (1 / exponents), 1e12)
     return ScalingFit(
         floor=interval(floor, floors),
-        size=interval(whole * min(above ** (1 / exponent), 1e12), scales),
+        size=interval(whole * above ** (1 / exponent), whole * aboves ** (1 / exponents)),
         exponent=interval(exponent, exponents),
         now=interval(floor + above, floors + aboves),
         twice=interval(floor + above_floor(above, exponent), floors + above_floor(aboves, exponents)),

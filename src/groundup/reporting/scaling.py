@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ def draw_scaling(result: Mapping[str, Any], path: Path) -> None:
 
 
 def scaling_figure(result: Mapping[str, Any]) -> Any:
-    """Every run as a point, hollow where longer training would still gain; the fit, dashed beyond the largest of
-    them, and the interval of its value at twice the text."""
+    """Every run as a point, hollow where another length may still gain, a cross at the upper edge where it diverged;
+    the fit, dashed beyond the largest part it is of, and the interval of its value at twice the text."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -40,9 +40,13 @@ def scaling_figure(result: Mapping[str, Any]) -> Any:
                 color=RED,
                 markerfacecolor=fill,
                 markersize=5.5,
-                label="run at its best" if at_best else "run that time cut short",
+                label="run at its best" if at_best else "run that may not be at its best",
                 zorder=3,
             )
+    if lost := result["diverged"]:
+        edge = axes.get_xaxis_transform()  # they have no height
+        sizes = [row["bytes"] for row in lost]
+        axes.plot(sizes, [0.97] * len(lost), "x", color=RED, transform=edge, label="run that diverged")
     if fit := result["fit"]:
         curve, most = _curve(fit), 2 * fit["whole"]
         least = min(row["bytes"] for row in result["runs"])
@@ -89,8 +93,9 @@ def describe_scaling(result: Mapping[str, Any], *, width: int = 80, color: bool 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("part", "documents", "text", "seeds", "bits per byte", "from", "to", "epochs", "at its best"):
         table.add_column(name, justify="left" if name in ("part", "at its best") else "right")
+    rows: list[tuple[int, Sequence[str]]] = []
     for row in result["points"]:
-        table.add_row(
+        cells = (
             row["share"],
             whole(row["documents"]),
             size(row["bytes"]),
@@ -101,6 +106,12 @@ def describe_scaling(result: Mapping[str, Any], *, width: int = 80, color: bool 
             number(row["epochs"], 1),
             "yes" if row["at_best"] else "no",
         )
+        rows.append((row["bytes"], cells))
+    for row in result["diverged"]:
+        cells = (row["share"], whole(row["documents"]), size(row["bytes"]), "1", "–", "", "", number(row["epochs"], 1))
+        rows.append((row["bytes"], (*cells, "diverged")))
+    for _, cells in sorted(rows, key=lambda row: row[0]):
+        table.add_row(*cells)
     lines = [*_wrap(head, width), "", render(table), ""]
     if result["points"]:
         lines += [scaling_plot(result, width, color=color, unicode=unicode), ""]
@@ -147,7 +158,7 @@ def _answer(fit: Mapping[str, Any], width: int) -> list[str]:
     inside = percent(fit["inside"])
     gain, twice, now = fit["gain"], fit["twice"], fit["now"]
     lines = _wrap(f"fit: {_formula(fit)}; E, D0 and a with {inside} intervals:", width)
-    for name, key, write in (("E", "floor", _bits), ("D0", "size", size), ("a", "exponent", lambda x: number(x, 3))):
+    for name, key, write in (("E", "floor", _bits), ("D0", "size", _bytes), ("a", "exponent", lambda x: number(x, 3))):
         value = fit[key]
         lines.append(f"  {name:<2} {write(value['value'])} ({write(value['low'])} to {write(value['high'])})")
     lines += _wrap(
@@ -163,7 +174,7 @@ def _answer(fit: Mapping[str, Any], width: int) -> list[str]:
 
 def _formula(fit: Mapping[str, Any]) -> str:
     floor, scale, exponent = (fit[key]["value"] for key in ("floor", "size", "exponent"))
-    return f"L(D) = {_bits(floor)} + ({size(scale)} / D)^{number(exponent, 3)}"
+    return f"L(D) = {_bits(floor)} + ({_bytes(scale)} / D)^{number(exponent, 3)}"
 
 
 def _curve(fit: Mapping[str, Any]) -> Callable[[float], float]:
@@ -173,6 +184,11 @@ def _curve(fit: Mapping[str, Any]) -> Callable[[float], float]:
 
 def _bits(value: float) -> str:
     return number(value, 3)
+
+
+def _bytes(value: float) -> str:
+    """D0 is a figure of the form, and may be larger than any text, or less than a byte."""
+    return size(value) if 1 <= value < 1e15 or not value else f"{value:.1e} B"
 
 
 def _wrap(text: str, width: int) -> list[str]:

@@ -5,7 +5,6 @@ import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from groundup.config import BUDGETS, Config, load_config
@@ -15,13 +14,13 @@ from groundup.corpus.subset import write_subset
 from groundup.documents import check_servers
 from groundup.errors import Stopped, UserError
 from groundup.events import Listener, Notice, nobody
-from groundup.insight.scaling import ScalingFit, fit_scaling
+from groundup.insight.data_curve import diverged, read_runs
 from groundup.insight.subsets import nested_parts
 from groundup.parallel import decide_compute
 from groundup.planning.calibrate import TRAINING_SHARE, matrix_flops_per_second
 from groundup.planning.sizes import DIAL, SHAPES, Size, for_compute
 from groundup.reporting import draw_scaling
-from groundup.runs import locked, make_directory, read_json, stop_on_signals, write_atomic
+from groundup.runs import locked, read_json, stop_on_signals, write_atomic
 from groundup.verbs.data_points import CHAIN_SHARE, Part, Points, first_steps, seconds_spent, shares_of_time
 from groundup.verbs.exhaustion import disk_errors_told
 from groundup.verbs.request import (
@@ -29,9 +28,10 @@ from groundup.verbs.request import (
     Paths,
     adopt_corpus,
     as_inputs,
+    as_request,
     configure,
     differences,
-    fingerprint,
+    new_directory,
     plain,
     prepared_corpus,
 )
@@ -66,12 +66,14 @@ def scaling(
     twice as long with dropout as the planner chooses, until a longer run gains nothing; the figure is the lowest bits
     per byte of the held-out text. `seeds` runs differ in the draw of the documents, the weights and the batches: on the
     smallest parts first, on larger ones while there is time. The held-out text stops training and chooses the length,
-    so all figures are a little low, and alike so.
+    so all figures are a little low, and alike so. A run whose numbers do not stay finite is no point; the next part's
+    turn comes.
 
-    Returns `points`, `runs`, `left_out`, `fit` (`insight.scaling`) or `no_fit`, `notes`, `corpus`, `settings`,
-    `picture` and `seconds`; the same is in OUT/scaling.json. `minutes` is the wall clock of the whole command. A call
-    that was stopped is continued by the same call, which may give it other `minutes`; all it did is kept in
-    OUT/points.jsonl. Raises UserError as `train` does, and where nothing is held out; Stopped when a signal came.
+    Returns `points`, `runs`, `diverged`, `left_out`, `fit` (`insight.scaling`) or `no_fit`, `notes`, `corpus`,
+    `settings`, `picture` and `seconds`; the same is in OUT/scaling.json. `minutes` is the wall clock of the whole
+    command. A call that was stopped is continued by the same call, which may give it other `minutes`; all it did is
+    kept in OUT/points.jsonl. Raises UserError as `train` does, and where nothing is held out; Stopped when a signal
+    came.
     """
     began = time.monotonic() if started is None else started
     if process_of_run()[1] > 1:
@@ -89,11 +91,8 @@ def scaling(
         listen(Notice(f"no budget was given: {resolved.training.minutes:g} minutes; --minutes sets one"))
     check_servers(inputs, resolved.data.query)
     home = Path(out)
-    request = {
-        "paths": [str(path.resolve() if isinstance(path, Path) else path) for path in inputs],
-        "settings": {k: v for k, v in plain(resolved.values()).items() if k != _MINUTES} | {"seeds": seeds},
-        "inputs": fingerprint(inputs, resolved.data.exclude),
-    }
+    request = as_request(inputs, resolved)
+    request["settings"] = {k: v for k, v in request["settings"].items() if k != _MINUTES} | {"seeds": seeds}
     with disk_errors_told(home):
         _claim(home, request)
         try:
@@ -114,8 +113,6 @@ def scaling(
 def _claim(home: Path, request: dict[str, Any]) -> None:
     """Make `home` the directory of `request`, unless it is; anything else there is refused."""
     file = home / "request.json"
-    if home.exists() and not home.is_dir():
-        raise UserError("is not a directory", where=home, fix="give another --out")
     if file.is_file():
         before = read_json(file)
         if found := differences(before if isinstance(before, dict) else {}, request):
@@ -125,13 +122,7 @@ def _claim(home: Path, request: dict[str, Any]) -> None:
                 fix=f"give another --out than {shlex.quote(str(home))}, or the same documents and settings",
             )
         return
-    if home.exists() and (strangers := [p.name for p in home.iterdir() if not p.name.startswith(".")]):
-        raise UserError(
-            f"is not empty and holds no data curve (there is {strangers[0]!r})",
-            where=home,
-            fix="give an empty or new --out",
-        )
-    make_directory(home)
+    new_directory(home, "data curve", file.name)
     write_atomic(file, json.dumps(request, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -229,30 +220,28 @@ def _power_of_two(n: int) -> int:
 
 
 def _measure(points: Points, parts: list[list[Part]]) -> dict[str, tuple[int, bool]]:
-    """Do all runs for which there is time; the steps that were best for each share, and whether more gain nothing."""
+    """Do all runs for which there is time; the steps that were best for each share, and whether others gain nothing."""
     found: dict[str, tuple[int, bool]] = {}
     begun: list[tuple[Part, int]] = []
     steps = first_steps(parts[0][0].tokens, points.tokens_per_step)
 
-    def look(part: Part, steps: int, share: float) -> int | None:
+    def look(part: Part, steps: int, share: float) -> bool:
         tries, at_best = points.search(part, steps, share)
-        if not tries:
-            return None
-        best = min(tries, key=lambda row: row["bits_per_byte"])["steps"]
-        found[part.share] = (best, at_best)
-        return best
+        if good := [row for row in tries if not diverged(row)]:
+            found[part.share] = (min(good, key=lambda row: row["bits_per_byte"])["steps"], at_best)
+        return bool(tries)
 
     for part, share in zip(parts[0], shares_of_time([part.fraction for part in parts[0]]), strict=True):
         begun.append((part, steps))
-        if (best := look(part, steps, share)) is None:
+        if not look(part, steps, share):
             break
-        steps = best
+        steps, _ = found.get(part.share, (steps, False))
     for part, first in begun:  # what is left of the time for them goes to those that still gain
         if part.share in found and not found[part.share][1]:
             look(part, first, CHAIN_SHARE)
     for others in parts[1:]:
         for part in others:
-            if part.share not in found or points.run(part, found[part.share][0]) is None:
+            if part.share in found and points.run(part, found[part.share][0]) is None:
                 break
     return found
 
@@ -265,34 +254,11 @@ def _result(
     left_out: list[dict[str, str]],
     fixed: dict[str, Any],
 ) -> dict[str, Any]:
-    kept = []
-    for share, (_, at_best) in settled.items():
-        rows = [row for row in points.rows if row["share"] == share]
-        for seed in sorted({row["seed"] for row in rows}):
-            best = min((row for row in rows if row["seed"] == seed), key=lambda row: row["bits_per_byte"])
-            kept.append({**{k: v for k, v in best.items() if k != "event"}, "at_best": at_best})
-    ready = [row for row in kept if row["at_best"]]
-    whole = corpus.manifest["train_bytes"]
-    fit = fit_scaling([row["bytes"] for row in ready], [row["bits_per_byte"] for row in ready], whole=whole)
-    notes = [f"{row['share']} is left out: {row['why']}" for row in left_out]
-    if late := [share for share, (_, at_best) in settled.items() if not at_best]:
-        notes.append(
-            f"{', '.join(late)}: longer runs would still gain; time was the limit there, not the text (--minutes)"
-        )
-        if isinstance(fit, ScalingFit):
-            notes.append("the fit is of the other parts, and goes on beyond them")
-    ends = [row["bits_per_byte"] for row in ready if row["share"] == "all"]
-    if isinstance(fit, ScalingFit) and ends and abs(off := fmean(ends) - fit.now.value) > fit.deviation:
-        notes.append(
-            f"on all of the text the loss is {abs(off):.3f} bits per byte {'below' if off < 0 else 'above'} the fit,"
-            " more than the points scatter by: they do not follow the form well, and its answer is rough"
-        )
+    manifest = corpus.manifest
+    found = read_runs(points.rows, settled, manifest["train_bytes"])
+    notes = [f"{row['share']} is left out: {row['why']}" for row in left_out] + found["notes"]
     if points.out_of_time:
         notes.append("the time was not enough for all runs; the same command with more --minutes goes on")
-    no_fit = fit if isinstance(fit, str) else None
-    if no_fit and late:
-        no_fit = f"of the parts trained to their best, {no_fit}"
-    manifest = corpus.manifest
     result = {
         "paths": read_json(home / "request.json")["paths"],
         "corpus": {
@@ -304,13 +270,10 @@ def _result(
                 for unit in ("bytes", "tokens")
             },
         },
-        "parameters": kept[0]["parameters"] if kept else None,
+        "parameters": points.rows[0]["parameters"] if points.rows else None,
         "settings": fixed,
-        "points": _means(kept),
-        "runs": kept,
+        **found,
         "left_out": left_out,
-        "fit": fit.to_json() if isinstance(fit, ScalingFit) else None,
-        "no_fit": no_fit,
         "notes": notes,
         "picture": str(home / "scaling.png"),
         "seconds": round(seconds_spent(home), 1),
@@ -318,27 +281,3 @@ def _result(
     write_atomic(home / "scaling.json", json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     draw_scaling(result, home / "scaling.png")
     return result
-
-
-def _means(kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row for each share: means over its seeds."""
-    rows = []
-    for share in dict.fromkeys(row["share"] for row in kept):
-        group = [row for row in kept if row["share"] == share]
-        bits = [row["bits_per_byte"] for row in group]
-        rows.append(
-            {
-                "share": share,
-                "documents": round(fmean(row["documents"] for row in group)),
-                "bytes": round(fmean(row["bytes"] for row in group)),
-                "tokens": round(fmean(row["tokens"] for row in group)),
-                "seeds": len(group),
-                "bits_per_byte": fmean(bits),
-                "lowest": min(bits),
-                "highest": max(bits),
-                "epochs": fmean(row["epochs"] for row in group),
-                "dropout": group[0]["dropout"],
-                "at_best": group[0]["at_best"],
-            }
-        )
-    return rows

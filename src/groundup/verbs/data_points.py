@@ -8,9 +8,11 @@ from statistics import median
 from typing import Any
 
 from groundup.corpus import Corpus
-from groundup.errors import Stopped
+from groundup.errors import Stopped, UserError
 from groundup.events import Event, Listener, Notice, Phase, Progress
+from groundup.insight.data_curve import diverged
 from groundup.runs import Journal, Run, StopRequest, read_journal
+from groundup.verbs.finishing import ended_badly
 from groundup.verbs.training import train
 
 MARGIN = 1.15  # a run may take so many times longer than those before it let expect
@@ -66,22 +68,22 @@ class Points:
         After a first run of `steps`: where its lowest validation loss comes well before its end, runs half as long
         (their rates have come down by then) while they are better; else runs twice as long, while they are still
         falling at their end and gain more than ENOUGH. No further one is begun that does not fit into `share_of_time`
-        of the time left; no run at all is returned where there was no time for the first one.
+        of the time left, or after one that diverged; no run at all is returned where there was no time for the first.
         """
         until = time.monotonic() + share_of_time * max(self.deadline - time.monotonic(), 0.0)
         first = self.run(part, steps)
         if first is None:
             return [], False
-        tries = [first]
-        if _past(first):
-            while (steps := steps // 2) >= SHORTEST and (row := self.run(part, steps, until=until)):
-                tries.append(row)
-                if row["bits_per_byte"] >= tries[-2]["bits_per_byte"]:
-                    break
-            return tries, True
-        while row := self.run(part, steps := 2 * steps, until=until):
+        tries, shorter = [first], _past(first)
+        while not diverged(tries[-1]):
+            steps = steps // 2 if shorter else 2 * steps
+            if steps < SHORTEST:
+                return tries, True
+            if (row := self.run(part, steps, until=until)) is None:
+                break
             tries.append(row)
-            if _past(row) or row["bits_per_byte"] > (1 - ENOUGH) * tries[-2]["bits_per_byte"]:
+            before, bits = tries[-2]["bits_per_byte"], row["bits_per_byte"]
+            if not diverged(row) and (bits >= before if shorter else _past(row) or bits > (1 - ENOUGH) * before):
                 return tries, True
         return tries, False
 
@@ -111,8 +113,9 @@ class Points:
         """What a run of `steps` would take, after the last few that were done; 0 where nothing is known yet."""
         if not self.rows:
             return 0.0
-        pace = median(row["training_seconds"] / max(row["steps"], 1) for row in self.rows[-3:])
-        beside = median(row["seconds"] - row["training_seconds"] for row in self.rows[-3:])
+        last = [row for row in self.rows if not diverged(row)][-3:] or self.rows[-3:]
+        pace = median(row["training_seconds"] / max(row["steps"], 1) for row in last)
+        beside = median(row["seconds"] - row["training_seconds"] for row in last)
         return pace * steps + beside
 
     def _train(self, part: Part, steps: int) -> dict[str, Any]:
@@ -134,8 +137,14 @@ class Points:
         except Stopped:
             self.journal.append({"event": "stopped", "seconds": round(time.monotonic() - began, 2)})
             raise
+        except UserError:
+            if not (out / "run.json").is_file() or ended_badly(run := Run.open(out)) is None:
+                raise
         row = self._row(part, steps, run, time.monotonic() - began)
-        self.listen(Notice(f"{title}: {row['bits_per_byte']:.4f} bits per byte, best at step {row['best_step']}"))
+        if diverged(row):
+            self.listen(Notice(f"{title}: diverged after step {row['last_step']}, and is no point", "warning"))
+        else:
+            self.listen(Notice(f"{title}: {row['bits_per_byte']:.4f} bits per byte, best at step {row['best_step']}"))
         return row
 
     def _row(self, part: Part, steps: int, run: Run, seconds: float) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from groundup.config import Config, load_config
 from groundup.corpus import Corpus, is_corpus
 from groundup.documents import Server, as_sources, find_files
 from groundup.errors import UserError
+from groundup.runs import make_directory
 
 PathLike = str | os.PathLike[str]
 Paths = PathLike | Sequence[PathLike]
@@ -67,6 +68,34 @@ def adopt_corpus(config: Config, corpus: Corpus) -> None:
         section, name = key.split(".")
         setattr(getattr(config, section), name, value)
         config.origins[key] = "the prepared corpus"
+
+
+def as_request(given: Sequence[Path | Server], config: Config) -> dict[str, Any]:
+    """What is asked for, as JSON keeps it and `differences` compares it."""
+    return {
+        "paths": [str(path.resolve() if isinstance(path, Path) else path) for path in given],
+        "settings": plain(config.values()),
+        "inputs": fingerprint(given, config.data.exclude),
+    }
+
+
+def new_directory(path: Path, what: str, file: str) -> None:
+    """Make `path`, which `file` will make that of a run, or of `what` else, unless it is there and empty.
+
+    Raises UserError where it is no directory, or not empty.
+    """
+    try:
+        make_directory(path)
+        # what a process leaves that is killed before `file` is written is no stranger
+        strangers = [entry.name for entry in path.iterdir() if not entry.name.startswith((".lock", f".{file}."))]
+    except (NotADirectoryError, FileExistsError):
+        raise UserError("is not a directory", where=path, fix="give another --out") from None
+    if strangers:
+        raise UserError(
+            f"is not empty and holds no {what} (there is {strangers[0]!r})",
+            where=path,
+            fix="give an empty or new --out",
+        )
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

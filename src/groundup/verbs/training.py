@@ -31,10 +31,10 @@ from groundup.verbs.request import (
     Paths,
     adopt_corpus,
     as_inputs,
+    as_request,
     configure,
     differences,
-    fingerprint,
-    plain,
+    new_directory,
     prepared_corpus,
     shell_command,
 )
@@ -80,12 +80,7 @@ def train(
         for path in given:
             if isinstance(path, Path) and not path.exists():
                 next(find_files([path]))  # raises with the nearest existing name
-        request = {
-            "paths": [str(path.resolve() if isinstance(path, Path) else path) for path in given],
-            "settings": plain(resolved.values()),
-            "origins": resolved.origins,
-            "inputs": fingerprint(given, resolved.data.exclude),
-        }
+        request = {**as_request(given, resolved), "origins": resolved.origins}
         directory = Path(out)
         with disk_errors_told(directory):
             run = _claim(directory, request)
@@ -132,32 +127,19 @@ def _limit(stop_after: str | None, began: float) -> tuple[float, str] | None:
 
 def _claim(directory: Path, request: dict[str, Any]) -> Run:
     """The run in `directory`: a new one, or the one that `request` began; anything else there is refused."""
-    try:
-        if (directory / "run.json").is_file():
-            return _begun(directory, request)
-        runs.make_directory(directory)
-        # what a process leaves that is killed before run.json is written is no stranger
-        strangers = [path.name for path in directory.iterdir() if not path.name.startswith((".lock", ".run.json."))]
-        if strangers:
-            raise UserError(
-                f"is not empty and holds no run (there is {strangers[0]!r})",
-                where=directory,
-                fix="give an empty or new --out",
+    if (directory / "run.json").is_file():
+        return _begun(directory, request)
+    new_directory(directory, "run", "run.json")
+    run = Run(directory)
+    with runs.locked(directory):
+        if first := not (directory / "run.json").is_file():
+            run.update(
+                created=datetime.now(UTC).isoformat(timespec="seconds"),
+                status="preparing",
+                command=shell_command(request, directory),
+                request=request,
             )
-        run = Run(directory)
-        with runs.locked(directory):
-            if first := not (directory / "run.json").is_file():
-                run.update(
-                    created=datetime.now(UTC).isoformat(timespec="seconds"),
-                    status="preparing",
-                    command=shell_command(request, directory),
-                    request=request,
-                )
-        if not first:  # another process was, in the same moment
-            return _begun(directory, request)
-    except (NotADirectoryError, FileExistsError):
-        raise UserError("is not a directory", where=directory, fix="give another --out") from None
-    return run
+    return run if first else _begun(directory, request)  # another process was, in the same moment
 
 
 def _begun(directory: Path, request: dict[str, Any]) -> Run:
