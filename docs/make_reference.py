@@ -233,12 +233,15 @@ def _events() -> Iterator[tuple[str, list[str]]]:
     """(name, fields) of each event that some code writes to events.jsonl, with fields that not all have."""
     for path in sorted(SOURCE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "event"):
-                continue
             fields: list[str] = []
-            for keyword in node.keywords:
-                fields += [keyword.arg] if keyword.arg else sorted(_named_in(keyword.value))
-            yield ast.literal_eval(node.args[0]), [field for field in fields if field != "time"]
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "event":
+                for keyword in node.keywords:
+                    fields += [keyword.arg] if keyword.arg else sorted(_named_in(keyword.value))
+                yield ast.literal_eval(node.args[0]), [field for field in fields if field != "time"]
+            elif isinstance(node, ast.Dict):  # a line that is written without a metrics log
+                line = {k.value: v for k, v in zip(node.keys, node.values, strict=True) if isinstance(k, ast.Constant)}
+                if line.keys() >= {"time", "event"} and isinstance(line["event"], ast.Constant):
+                    yield ast.literal_eval(line["event"]), [str(k) for k in line if k not in ("time", "event")]
 
 
 def _named_in(value: ast.expr) -> set[str]:

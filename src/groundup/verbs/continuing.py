@@ -156,7 +156,8 @@ def _note(run: Run, rows: list[dict[str, Any]], listen: Listener, **facts: Any) 
     run.update(changes=[*run.info.get("changes", []), *({"time": time, **row} for row in rows)], **facts)
     journal = Journal(run.path / "events.jsonl")
     for row in rows:
-        journal.append({"time": time, "event": "changed", **row})
+        step, key, was, now = (row[name] for name in ("step", "key", "before", "now"))
+        journal.append({"time": time, "event": "changed", "step": step, "key": key, "before": was, "now": now})
         before = f", {row['before']} before" if row["before"] is not None else ""
         listen(Notice(f"{row['key']} is {row['now']} from step {row['step']} on{before}"))
     journal.close()
