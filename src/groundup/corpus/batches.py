@@ -4,7 +4,7 @@ The training stream is a circle of L tokens. Epoch e cuts it, from an offset dra
 targets; a block's input is its targets shifted by one. Every token is a target exactly once an epoch (the last block
 is shorter, and filled with IGNORE). Blocks are dealt in an order drawn for that epoch; a batch that reaches the end
 of an epoch goes on in the next. Nothing is remembered between steps, so resuming is exact, and neither the number of
-processes nor the microbatch can change what is learned from (design.md, decision 3).
+processes nor the microbatch can change what is learned from (docs/decisions.md, 4 and 5).
 """
 
 from __future__ import annotations

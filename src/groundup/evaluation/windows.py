@@ -1,7 +1,7 @@
 """Loss, accuracy and bits per byte of documents: every token scored once, in windows of the training context.
 
 A document is read from the end-of-text token on: its first token is predicted from that alone, and no document sees
-another. Windows of T tokens do not overlap (design.md, decision 13). End-of-text is context, never a target, so that
+another. Windows of T tokens do not overlap. End-of-text is context, never a target (docs/decisions.md, 8), so that
 `tokens` and `bytes` are those of the text.
 """
 

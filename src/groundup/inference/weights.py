@@ -41,7 +41,7 @@ class Matrix(nn.Module):
 class Int8Matrix(nn.Module):
     """A matrix (N, K) in one byte a weight: row n is `weight[n] * scale[n]`.
 
-    The largest weight of a row becomes 127 or -127, the others are rounded to the nearest step (symmetric
+    The scale makes the largest weight of a row 126 or 127 steps, and all are rounded to the nearest step (symmetric
     quantization by output channel; LLM.int8(), arXiv 2208.07339, section 2.1).
     """
 

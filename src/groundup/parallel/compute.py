@@ -1,7 +1,6 @@
 """Device, precision, threads, compilation and attention: fixed before the first step by rules that read no clock.
 
-Whatever changes the arithmetic is decided here, so that two runs with the same settings are byte-equal
-(design.md, decisions 6 and 11).
+Whatever changes the arithmetic is decided here, so that two runs with the same settings are byte-equal.
 """
 
 import os

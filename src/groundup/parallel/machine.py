@@ -42,7 +42,7 @@ def keep_freed_memory() -> None:
     """Let glibc keep the memory that a training step frees, since the next one asks for the same again.
 
     By default it maps every large array anew and gives it back at once, and the kernel clears each page of it. Keeping
-    it made steps 1.26 times as fast at 6 layers, 384 wide (one thread, bfloat16, compiled; decision 34).
+    it made steps 1.26 times as fast at 6 layers, 384 wide (one thread, bfloat16, compiled; decision 35).
     """
     if sys.platform != "linux" or (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is None:
         return
