@@ -45,7 +45,7 @@ def explain_memory(subject: Subject | None, *, text: str | None = None, seed: in
         "seed": None if settings is None else settings.seed,
         "characters": len(sample),
         "shortest": SHORTEST,
-        "training_tokens": len(corpus.train),
+        "training_tokens": corpus.manifest["train_tokens"],
         "spans": [_describe(subject, sample, span) for span in spans[:SHOWN]],
         "marked_from": MARKED,
         "marked": _marked(spans),

@@ -25,8 +25,8 @@ def show_cost(result: Mapping[str, Any]) -> RenderableType:
         "",
         _model(result),
         "",
-        "An operation is one addition or multiplication. Each weight of a matrix takes part in one of both for a token "
-        "on the way forward, and in twice as many on the way back; the embedding is looked up, not multiplied. The "
+        "An operation is one addition or multiplication. For a token each weight of a matrix takes part in one of each "
+        "on the way forward, and in two of each on the way back; the embedding is looked up, not multiplied. The "
         f"checkpoint's weights were counted: {whole(result['counted'])}, {counted}.",
         "",
         _amounts("memory while training", "bytes", result["memory"], size),
