@@ -163,8 +163,9 @@ def _parameters(arguments: ast.arguments) -> Iterator[str]:
     """Each parameter, and the star that keyword-only ones follow."""
 
     def shown(argument: ast.arg, default: ast.expr | None) -> str:
-        kind = f": {ast.unparse(argument.annotation)}" if argument.annotation else ""
-        return f"{argument.arg}{kind}" + (f" = {ast.unparse(default)}" if default else "")
+        kind = argument.annotation
+        written = str(kind.value) if isinstance(kind, ast.Constant) else ast.unparse(kind) if kind else ""
+        return argument.arg + (f": {written}" if written else "") + (f" = {ast.unparse(default)}" if default else "")
 
     missing = [None] * (len(arguments.args) - len(arguments.defaults))
     for argument, default in zip(arguments.args, [*missing, *arguments.defaults], strict=True):
@@ -173,6 +174,8 @@ def _parameters(arguments: ast.arguments) -> Iterator[str]:
         yield "*"
     for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
         yield shown(argument, default)
+    if arguments.kwarg:
+        yield f"**{shown(arguments.kwarg, None)}"
 
 
 def _members(cls: type) -> Iterator[str]:

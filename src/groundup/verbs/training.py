@@ -58,7 +58,7 @@ def train(
 ) -> Run:
     """Train a language model from the ground up on the documents at `paths`, into the run directory `out`.
 
-    At most one budget is given; without one it is `DEFAULT_MINUTES` minutes. `settings` maps dotted keys to values
+    At most one budget is given; without one it is ten minutes. `settings` maps dotted keys to values
     (`{"model.layers": 4}`) and overrides the TOML file `config`. On its own unfinished run it resumes; on its own
     finished run it does nothing. `stop_after` (`3h`, `1h30m`, `90s`) limits this call, not the run: it saves so
     that it ends by then. `started` is the time.monotonic() from which that and `minutes` count. Raises UserError for
@@ -98,7 +98,7 @@ def resume(
 ) -> Run:
     """Continue an unfinished run from its newest good checkpoint, or from the start when it has none.
 
-    `settings` may change what neither the weights nor the order of samples depend on (rates, cadence, device,
+    `settings` may change what leaves the weights and the order of samples usable as they are (rates, cadence, device,
     microbatch, `training.steps` to make the run longer); each change is on record. `accept_corpus` goes on where the
     corpus is another than the one the run began with. A finished run is left as it is, unless it is made longer.
     `stop_after` and `started` are as in `train`. Raises UserError when `run` is none and for other changes, Stopped
