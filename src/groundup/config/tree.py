@@ -190,7 +190,8 @@ class Evaluation:
     every: Count | None = None
     """Steps between two evaluations; each one is also a checkpoint."""
     tokens: Count | None = None
-    """At most this many validation tokens per evaluation while training, always the same; the end scores all."""
+    """At most this many validation tokens per evaluation while training, always the same; the end scores all of them,
+    or a million."""
 
 
 @dataclass
