@@ -18,7 +18,7 @@ from groundup.planning.plan import EVALUATIONS, Plan, decide_dropout, make_plan,
 from groundup.training import build_batches, build_model, build_optimizers
 
 COMPILE_SECONDS = 60.0  # with a filled cache runs of 80 s learned most compiled
-COLD_COMPILE_SECONDS = 120.0  # an empty one left runs of 80 s 34 to 41 s less to train; 120 is a guess
+COLD_COMPILE_SECONDS = 120.0  # compiling took 34 to 41 s of runs of 80 s, which learned more eagerly; 120 is a guess
 GUESS = 2.0  # times faster or slower than the guess: steps reach 0.2 to 0.8 of the rate of matrix products
 CALIBRATION_SHARE = 0.02  # of the time left
 CALIBRATION_SECONDS = 5.0  # at most
