@@ -26,7 +26,12 @@ def test_the_five_likeliest_next_tokens_are_recorded_likeliest_first(model):
         # rows of the embedding beyond the vocabulary are no tokens
         expected = model.eval()(torch.tensor([ids]))[0, -1, :257].softmax(-1)
     order = expected.argsort(descending=True)[:5].tolist()
-    shown = ["<end>" if index == TOKENIZER.eos_id else TOKENIZER.decode([index]) for index in order]
+    bytes_of = {index: TOKENIZER.decode_bytes([index]) for index in order}
+    assert any(byte and byte[0] > 127 for byte in bytes_of.values())  # one that is no character by itself
+    shown = [
+        "<end>" if index == TOKENIZER.eos_id else chr(byte[0]) if byte[0] < 128 else f"\\x{byte[0]:02x}"
+        for index, byte in bytes_of.items()
+    ]
     assert [entry["token"] for entry in row["top"]] == shown
     assert [entry["probability"] for entry in row["top"]] == pytest.approx(expected[order].tolist(), abs=1e-6)
     assert set(row["top"][0]) == {"token", "probability"}

@@ -75,8 +75,7 @@ def describe_tokenization(
     densities.append(density("bytes", 256, size))
     densities.append(density("words between spaces", None, sum(len(text.split()) for text in texts)))
 
-    entries = [tokenizer.decode_bytes([index]) for index in range(tokenizer.vocab_size)]
-    shown = [entry.decode("utf-8", errors="backslashreplace") for entry in entries]
+    shown = [tokenizer.piece(index) for index in range(tokenizer.vocab_size)]
     lengths = tokenizer.byte_lengths(tokenizer.vocab_size)
     used = np.bincount(ids, minlength=tokenizer.vocab_size) if ids else np.zeros(tokenizer.vocab_size)
     vocabulary = Vocabulary(

@@ -1,7 +1,7 @@
 """Text to token ids and back, exactly: byte-level BPE trained on the corpus, or the bytes themselves.
 
 The split pattern is Qwen2's, so that transformers, llama.cpp and Ollama recognize the tokenizer; there is no
-normalizer, so every string round-trips (design.md, decision 4).
+normalizer, so every string round-trips.
 """
 
 import json
@@ -181,6 +181,12 @@ class Tokenizer:
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids`; bytes that are not UTF-8 become U+FFFD."""
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
+
+    def piece(self, token: int) -> str:
+        """One token as text; bytes that are no character by themselves are `\\xNN`, end-of-text is its own name."""
+        if token == self.eos_id:
+            return END_OF_TEXT
+        return self.decode_bytes([token]).decode("utf-8", errors="backslashreplace")
 
     def byte_lengths(self, rows: int) -> np.ndarray:
         """(rows,) int64: how many bytes each id stands for; `rows` may exceed the vocabulary (padding rows: 0)."""

@@ -32,7 +32,7 @@ def probe(model: Transformer, tokenizer: Tokenizer, prompts: Sequence[str]) -> l
 
 
 def _show(tokenizer: Tokenizer, token: int) -> str:
-    return "<end>" if token == tokenizer.eos_id else tokenizer.decode([token])
+    return "<end>" if token == tokenizer.eos_id else tokenizer.piece(token)
 
 
 def choose_prompts(texts: Sequence[str], count: int) -> list[str]:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from io import StringIO
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 
-from groundup.reporting.wording import between, clean, duration, number, percent, short, shorten, size, whole
+from groundup.reporting.wording import between, clean, duration, number, percent, short, size, tail, whole
 
 
 def describe_plan(facts: Mapping[str, Any]) -> str:
@@ -73,10 +73,10 @@ def describe_scores(scores: Mapping[str, Any]) -> str:
 
 def describe_comparison(comparison: Mapping[str, Any]) -> str:
     """What `groundup compare` found: settings that differ, then figures, one column for each run."""
-    names = [shorten(run["run"], 28) for run in comparison["runs"]]
+    names = [tail(run["run"], 28) for run in comparison["runs"]]
     settings = Table("setting", *names, box=None, pad_edge=False, header_style="bold")
     for key, values in comparison["settings"].items():
-        settings.add_row(key, *("–" if value is None else str(value) for value in values))
+        settings.add_row(key, *("–" if value is None else clean(value) for value in values))
     figures = Table("figure", *names, box=None, pad_edge=False, header_style="bold")
     for column in figures.columns[1:]:
         column.justify = "right"
@@ -94,11 +94,21 @@ def describe_comparison(comparison: Mapping[str, Any]) -> str:
             show = kinds.get(key, lambda value: number(value, 4))
             figures.add_row(key.replace("_", " "), *(show(run[key]) for run in comparison["runs"]))
     differ = render(settings) if comparison["settings"] else "no setting differs"
-    return f"{differ}\n\n{render(figures)}\n\n{comparison['note']}\npicture: {comparison['picture']}"
+    notes = [clean(note) for note in comparison["note"].split("\n")]
+    return "\n".join([differ, "", render(figures), "", *notes, f"picture: {clean(comparison['picture'])}"])
 
 
-def render(table: Table, width: int = 110) -> str:
-    """A rich table as plain text."""
+def render(shown: RenderableType, width: int = 110, *, color: bool = False) -> str:
+    """What rich draws, as lines of at most `width` columns; with ANSI colors where `color` is asked."""
     out = StringIO()
-    Console(file=out, width=width, color_system=None, legacy_windows=False).print(table)
+    Console(
+        file=out,
+        width=width,
+        force_terminal=color,
+        color_system="truecolor" if color else None,
+        legacy_windows=False,
+        highlight=False,
+        markup=False,  # texts and names are other people's
+        emoji=False,
+    ).print(shown)
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip("\n").splitlines())

@@ -1,14 +1,14 @@
 """The tokens of a text for a terminal: each one marked off, its id below it, and figures beside other tokenizers."""
 
 from collections.abc import Iterator, Sequence
-from io import StringIO
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from groundup.reporting.tables import render
 from groundup.reporting.wording import clean, number, percent, whole
 
 if TYPE_CHECKING:
@@ -24,18 +24,7 @@ TINTS = ("#9ad0ec", "#f6c28b", "#a8dcc0", "#f0e08a", "#e3b7d3")
 
 def describe_tokens(found: "Tokenization", *, color: bool = False, width: int = 110) -> str:
     """What `groundup tokenize` found, as lines of at most `width` columns; with ANSI colors where `color` is asked."""
-    out = StringIO()
-    Console(
-        file=out,
-        width=width,
-        force_terminal=color,
-        color_system="truecolor" if color else None,
-        legacy_windows=False,
-        highlight=False,
-        markup=False,  # texts and names are other people's
-        emoji=False,
-    ).print(Group(*_parts(found, width)))
-    return "\n".join(line.rstrip() for line in out.getvalue().rstrip("\n").splitlines())
+    return render(Group(*_parts(found, width)), width, color=color)
 
 
 def visible(text: str) -> str:

@@ -92,6 +92,12 @@ def shorten(text: Any, width: int) -> str:
     return line if len(line) <= width else line[: max(width - 1, 0)] + "…"
 
 
+def tail(text: Any, width: int) -> str:
+    """The end of a path or name in at most `width` characters."""
+    line = clean(text)
+    return line if len(line) <= width else f"…{line[1 - width :]}"
+
+
 def between(interval: Mapping[str, Any], write: Callable[[Any], str]) -> str:
     """`1:53 (1:40 to 2:05)`: what is expected, and the interval, as run.json has them."""
     expected, low, high = (write(interval.get(key)) for key in ("expected", "low", "high"))

@@ -10,7 +10,6 @@ from torch.nn.functional import cosine_similarity
 from groundup.errors import UserError
 from groundup.insight.counts import count_tokens
 from groundup.insight.explanations.embeddings import SEEN, explain_embeddings
-from groundup.insight.explanations.tokens import name_token
 from groundup.insight.subject import Subject
 
 
@@ -28,7 +27,7 @@ def test_neighbors_are_the_rows_with_the_largest_cosine(subject: Subject, found:
     counts = count_tokens(subject.corpus)
     counts[subject.tokenizer.eos_id] = 0
     known = np.flatnonzero(counts >= SEEN).tolist()
-    names = {name_token(subject.tokenizer, token): token for token in known}
+    names = {subject.tokenizer.piece(token): token for token in known}
     assert found["candidates"] == len(known) == len(names)
     weight = subject.model.model.embed_tokens.weight.detach().double()
     for word in found["words"]:

@@ -11,7 +11,6 @@ import torch
 from groundup import verbs
 from groundup.inference import SamplingSettings
 from groundup.insight.explanations.sampling import DRAWS, SETTINGS, explain_sampling
-from groundup.insight.explanations.tokens import name_token
 from groundup.insight.subject import Subject
 
 PROMPT = "The old river"
@@ -65,7 +64,7 @@ def test_the_draws_are_the_first_tokens_of_generated_texts(finished: Path, found
     settings = dataclasses.replace(SETTINGS[name], seed=4, max_new_tokens=1)
     texts = verbs.generate(finished, PROMPT, settings, n=DRAWS)
     tokenizer = Subject.open(finished).tokenizer
-    written = [name_token(tokenizer, *(text.token_ids or [tokenizer.eos_id])) for text in texts]
+    written = [tokenizer.piece(*(text.token_ids or [tokenizer.eos_id])) for text in texts]
     assert next(row["drawn"] for row in found["settings"] if row["name"] == name) == written
 
 

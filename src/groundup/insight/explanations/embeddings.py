@@ -10,7 +10,6 @@ from groundup.corpus import Tokenizer
 from groundup.errors import UserError
 from groundup.insight.analogies import find_analogies
 from groundup.insight.counts import count_tokens
-from groundup.insight.explanations.tokens import name_token
 from groundup.insight.likeness import Usage, judge_neighbors
 from groundup.insight.passage import checked
 from groundup.insight.subject import Subject
@@ -40,7 +39,7 @@ def explain_embeddings(subject: Subject | None, *, text: str | None = None) -> d
             where=corpus.path,
             fix="look at a run with more documents",
         )
-    names = [name_token(tokenizer, int(token)) for token in candidates]
+    names = [tokenizer.piece(int(token)) for token in candidates]
     rows = embedding_rows(subject.model, candidates)
     words = [place for place, name in enumerate(names) if name.strip().isalpha() and len(name.strip()) >= LETTERS]
     if len(words) < SHOWN:  # a tokenizer of bytes, or of a tiny corpus

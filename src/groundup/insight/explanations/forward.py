@@ -5,7 +5,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from groundup.insight.explanations.tokens import name_token
 from groundup.insight.passage import choose_passage
 from groundup.insight.subject import Subject
 from groundup.insight.trace import trace
@@ -47,7 +46,7 @@ def explain_forward(subject: Subject | None, *, text: str | None = None, seed: i
         "arch": model.shape.arch,
         "rooms": rooms,
         "probabilities": [
-            {"id": int(i), "token": name_token(subject.tokenizer, int(i)), "probability": p.item(), "logit": z.item()}
+            {"id": int(i), "token": subject.tokenizer.piece(int(i)), "probability": p.item(), "logit": z.item()}
             for p, i, z in zip(*top, found.logits[0, -1][top.indices], strict=True)
         ],
         "check": (found.logits - at_once).abs().max().item(),
@@ -61,7 +60,7 @@ def read_tokens(subject: Subject, text: str, most: int | None = None) -> tuple[T
     context, tokenizer = subject.model.shape.context, subject.tokenizer
     everything = [tokenizer.eos_id, *tokenizer.encode(text)]
     ids = everything[: min(context, most or context)]
-    rows = [{"id": token, "token": name_token(tokenizer, token)} for token in ids]
+    rows = [{"id": token, "token": tokenizer.piece(token)} for token in ids]
     return torch.tensor([ids]), rows, len(everything) - len(ids)
 
 
@@ -84,7 +83,7 @@ def _causal(subject: Subject, ids: Tensor, logits: Tensor) -> dict[str, Any]:
     other[0, -1] = (int(ids[0, -1]) + 1) % subject.tokenizer.vocab_size
     change = (trace(subject.model, other).logits - logits).abs().amax(-1)[0]
     return {
-        "instead": name_token(subject.tokenizer, int(other[0, -1])),
+        "instead": subject.tokenizer.piece(int(other[0, -1])),
         "before": change[:-1].max().item() if len(change) > 1 else 0.0,
         "at": change[-1].item(),
     }

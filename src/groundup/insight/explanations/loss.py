@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from groundup.corpus import IGNORE
 from groundup.evaluation import Scores, Windows
-from groundup.insight.explanations.tokens import name_token
 from groundup.insight.passage import choose_passage
 from groundup.insight.subject import Subject
 
@@ -70,11 +69,11 @@ def _tokens(subject: Subject, logits: Tensor, targets: Tensor) -> list[dict[str,
     return [
         {
             "id": token,
-            "token": name_token(subject.tokenizer, token),
+            "token": subject.tokenizer.piece(token),
             "probability": math.exp(log),
             "loss": -log,
             "rank": rank,
-            "likeliest": name_token(subject.tokenizer, instead),
+            "likeliest": subject.tokenizer.piece(instead),
             "likeliest_probability": math.exp(most),
         }
         for token, log, rank, instead, most in zip(

@@ -6,7 +6,6 @@ import numpy as np
 
 from groundup.evaluation import choose_prompts, probe
 from groundup.insight.counts import count_after, count_tokens
-from groundup.insight.explanations.tokens import name_token
 from groundup.insight.passage import checked
 from groundup.insight.subject import Subject
 from groundup.runs import read_journal
@@ -51,7 +50,7 @@ def explain_predictions(subject: Subject | None, *, text: str | None = None) -> 
         found.append(
             {
                 "prompt": prompt,
-                "last": name_token(tokenizer, last),
+                "last": tokenizer.piece(last),
                 "moments": moments,
                 "unigram": _most(subject, unigram),
                 "bigram": _most(subject, count_after(corpus, last)),
@@ -89,7 +88,7 @@ def _most(subject: Subject, counts: np.ndarray) -> dict[str, Any]:
         "total": total,
         "top": [
             {
-                "token": name_token(subject.tokenizer, token),
+                "token": subject.tokenizer.piece(token),
                 "count": int(counts[token]),
                 "probability": int(counts[token]) / total,
             }

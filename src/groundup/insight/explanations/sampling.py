@@ -8,7 +8,6 @@ from torch import Tensor
 
 from groundup.inference import SamplingSettings
 from groundup.inference.sampling import choose, probabilities
-from groundup.insight.explanations.tokens import name_token
 from groundup.insight.passage import choose_passage
 from groundup.insight.subject import Subject
 
@@ -43,7 +42,7 @@ def explain_sampling(subject: Subject | None, *, text: str | None = None, seed: 
     if text is None:
         prompt = prompt[: prompt.rfind(" ", 0, 2 * len(prompt) // 3)] if " " in prompt else prompt
         rest = tokenizer.encode(passage.text[len(prompt) :])
-        following = name_token(tokenizer, rest[0]) if rest else None
+        following = tokenizer.piece(rest[0]) if rest else None
     ids = [tokenizer.eos_id, *tokenizer.encode(prompt)][-model.shape.context :]
     logits = model(torch.tensor([ids]))[0, -1, : tokenizer.vocab_size].float()
     plain = probabilities(logits, PLAIN)
@@ -56,16 +55,11 @@ def explain_sampling(subject: Subject | None, *, text: str | None = None, seed: 
         "seed": seed,
         "vocab_size": len(plain),
         "tokens": [
-            {"id": token, "token": name_token(tokenizer, token), "logit": logits[token].item()}
-            for token in top.tolist()
+            {"id": token, "token": tokenizer.piece(token), "logit": logits[token].item()} for token in top.tolist()
         ],
         "settings": [
             {"name": name, **_figures(plain, probabilities(logits, settings), top, settings)}
-            | {
-                "drawn": [
-                    name_token(tokenizer, choose(probabilities(logits, settings), seed, n, 0)) for n in range(DRAWS)
-                ]
-            }
+            | {"drawn": [tokenizer.piece(choose(probabilities(logits, settings), seed, n, 0)) for n in range(DRAWS)]}
             for name, settings in SETTINGS.items()
         ],
     }

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from groundup.corpus import Tokenizer
 from groundup.insight.counts import count_tokens
 from groundup.insight.passage import choose_passage
 from groundup.insight.subject import Subject
@@ -35,7 +34,7 @@ def explain_tokens(subject: Subject | None, *, text: str | None = None, seed: in
 
     def entry(token: int) -> dict[str, Any]:
         count = int(counts[token])
-        return {"id": token, "token": name_token(tokenizer, token), "count": count, "share": count / max(total, 1)}
+        return {"id": token, "token": tokenizer.piece(token), "count": count, "share": count / max(total, 1)}
 
     return {
         "text": passage.text,
@@ -62,10 +61,3 @@ def explain_tokens(subject: Subject | None, *, text: str | None = None, seed: in
             "never": [entry(int(token)) for token in unused[::-1][:SHOWN]],
         },
     }
-
-
-def name_token(tokenizer: Tokenizer, token: int) -> str:
-    """A token as text; bytes that are no character by themselves are `\\xNN`, end-of-text is its own name."""
-    if token == tokenizer.eos_id:
-        return "<|endoftext|>"
-    return tokenizer.decode_bytes([token]).decode("utf-8", errors="backslashreplace")

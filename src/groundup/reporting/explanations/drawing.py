@@ -7,7 +7,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.table import Table
 
 from groundup.reporting.tokens import visible
-from groundup.reporting.wording import clean, shorten
+from groundup.reporting.wording import shorten, tail
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _LEVELS = " ▁▂▃▄▅▆▇█"
@@ -43,9 +43,3 @@ def quote(result: Mapping[str, Any], key: str = "text") -> list[str]:
     """The text that a result is shown on, or its beginning, and the held-out document that it is from."""
     source = [f"  {tail(result['source'], 76)}"] if result["source"] else []
     return [f"“{shorten(result[key], 600)}”", *source]
-
-
-def tail(text: str, width: int) -> str:
-    """The end of a path or name in at most `width` characters."""
-    shown = clean(text)
-    return shown if len(shown) <= width else f"…{shown[1 - width :]}"

@@ -6,9 +6,9 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from groundup.reporting.explanations.drawing import table, tail
+from groundup.reporting.explanations.drawing import table
 from groundup.reporting.tokens import visible
-from groundup.reporting.wording import clean, percent, whole
+from groundup.reporting.wording import clean, percent, tail, whole
 
 _WIDTH, _SHOWN = 70, 4_000  # columns of a stretch; characters of the sample
 

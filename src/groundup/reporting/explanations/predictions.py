@@ -5,8 +5,8 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 
-from groundup.reporting.explanations.drawing import bar, cell, table, tail
-from groundup.reporting.wording import number, percent, whole
+from groundup.reporting.explanations.drawing import bar, cell, table
+from groundup.reporting.wording import number, percent, tail, whole
 
 _TOP = 4
 
