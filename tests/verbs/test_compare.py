@@ -1,6 +1,7 @@
 """`compare`: which settings differ, which run is better or was only luckier, and a picture of the curves."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -85,6 +86,59 @@ def test_runs_that_differ_only_in_the_seed_are_the_noise_of_a_judgement(
     more = judged["difference"] > judged["plus_minus"]
     assert judged["verdict"] == ("more than seeds do" if more else "within what seeds do")
     assert f"± {judged['plus_minus']:.4f} bits per byte (95%): {judged['verdict']}" in comparison["note"]
+
+
+def edited(run: Path, out: Path, bits: float, **settings: Any) -> Path:
+    """A copy of a run that was asked for other settings, has another seed, and came to `bits`."""
+    copy = Path(shutil.copytree(run, out, symlinks=True))
+    info = json.loads((copy / "run.json").read_text())
+    info["request"]["settings"] |= settings
+    info["final"]["validation"]["bits_per_byte"] = bits
+    (copy / "run.json").write_text(json.dumps(info))
+    seed = settings["training.seed"]
+    config = re.sub(r"(?m)^seed = \d+", f"seed = {seed}", (copy / "config.toml").read_text())
+    (copy / "config.toml").write_text(config)
+    return copy
+
+
+def test_of_three_settings_each_pair_could_have_been_shown(others: list[Path], tmp_path: Path) -> None:
+    bits = {"a": (2.0, 2.02), "b": (2.1, 2.12), "c": (2.2, 2.22)}
+    runs = []
+    for name, figures in bits.items():
+        for seed, figure in enumerate(figures):
+            settings = {"samples.temperature": ord(name), "training.seed": seed}
+            runs.append(edited(others[0], tmp_path / f"{name}{seed}", figure, **settings))
+    comparison = verbs.compare(runs, picture=tmp_path / "x.png")
+    assert comparison["noise"]["freedom"] == 3
+    deviation = 0.02 / 2**0.5
+    # Student's t with 3 degrees of freedom, 5% shared out over the three pairs of three settings
+    assert [row["plus_minus"] for row in comparison["judgements"]] == pytest.approx([4.857 * deviation] * 2, rel=1e-3)
+
+
+def test_equal_figures_make_none_the_better_one(others: list[Path], tmp_path: Path) -> None:
+    same = edited(others[0], tmp_path / "same", 2.5, **{"training.seed": 0})
+    other = edited(others[0], tmp_path / "other", 2.5, **{"samples.temperature": 2.0, "training.seed": 0})
+    comparison = verbs.compare([same, other], picture=tmp_path / "x.png")
+    assert comparison["judgements"][0]["verdict"] == "equal"
+    assert "have the same bits per byte" in comparison["note"] and "better by" not in comparison["note"]
+
+
+def test_a_run_changed_on_its_way_is_no_seed_of_one_that_was_not(others: list[Path], tmp_path: Path) -> None:
+    changed = edited(others[0], tmp_path / "changed", 2.5, **{"training.seed": 1})
+    info = json.loads((changed / "run.json").read_text())
+    info["changes"] = [
+        {"step": 4, "key": "optimizer.learning_rate", "before": 1e-4, "now": 1.0},
+        {"step": 5, "key": "optimizer.learning_rate", "before": 1.0, "now": 1e-4},
+    ]
+    (changed / "run.json").write_text(json.dumps(info))
+    comparison = verbs.compare([others[0], changed], picture=tmp_path / "x.png")
+    assert comparison["noise"] is None and len(comparison["judgements"]) == 1
+
+
+def test_runs_are_told_apart_by_the_ends_of_their_paths(others: list[Path], tmp_path: Path) -> None:
+    text = describe_comparison(verbs.compare(others, picture=tmp_path / "x.png"))
+    head = next(line for line in text.splitlines() if line.startswith("figure"))
+    assert head.split()[1].endswith("slow") and head.split()[2].endswith("deep")
 
 
 def test_seeds_alone_make_none_the_better_one(others: list[Path], seeds: list[Path], tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from statistics import fmean, variance
 from typing import Any
 
 CONFIDENCE = 0.95
-"""Of all differences of one comparison together."""
+"""Of all differences that one comparison could show, together."""
 FEWEST_EVALUATIONS = 5
 
 

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from groundup.reporting.curves import PAPER, save_png
-from groundup.reporting.wording import finite, shorten
+from groundup.reporting.wording import finite, tail
 
 COLORS = (
     "#0072B2",
@@ -39,7 +39,7 @@ def comparison_figure(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figu
         for number, (name, entries) in enumerate(curves.items()):
             color = COLORS[number % len(COLORS)]
             scored = _points(entries, key, "val_bits_per_byte")
-            named = shorten(name, 40)
+            named = tail(name, 40)
             style: dict[str, Any] = {"color": color, "linestyle": ("-", "--", ":")[number // len(COLORS) % 3]}
             axes.plot(
                 *_points(entries, key, "train_bits_per_byte"),

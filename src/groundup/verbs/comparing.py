@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -45,7 +46,8 @@ class _Compared:
         asked = request["settings"] if request else {"run": self.name}
         shaping = {k: v for k, v in self.settings.items() if k.startswith(_SHAPING) and k not in _BY_LENGTH}
         corpus = self.run.info.get("corpus", {}).get("fingerprint")
-        return json.dumps([_without_seed(asked), _without_seed(shaping), corpus], sort_keys=True, default=str)
+        changes = [[row.get(name) for name in ("step", "key", "now")] for row in self.run.info.get("changes", [])]
+        return json.dumps([_without_seed(asked), _without_seed(shaping), corpus, changes], sort_keys=True, default=str)
 
 
 def compare(runs: Paths, *, picture: PathLike) -> dict[str, Any]:
@@ -54,8 +56,9 @@ def compare(runs: Paths, *, picture: PathLike) -> dict[str, Any]:
     Judged are finished runs whose final figures are of the same held-out text, whatever their tokenizers: bits per byte
     of all of it, by the best checkpoint. Runs that differ only in `training.seed` are one group, and what groups of two
     or more scatter by is the noise that a difference between groups is held against (`insight.noise`: pooled variance,
-    Student's t, an interval of 95% for all differences of the comparison together). Where no two runs differ only in
-    the seed, one run each cannot tell; the scatter of their evaluations is given for what it is, a lower bound.
+    Student's t, an interval of 95% for all pairs of groups together, as the best is known by its figure alone). Where
+    no two runs differ only in the seed, one run each cannot tell; the scatter of their evaluations is given for what it
+    is, a lower bound.
 
     Returns `settings` (key -> value in each run), `runs` (figures of each), `noise`, `judgements`, `note` and
     `picture`. Raises UserError for fewer than two runs, and for one that has not trained yet.
@@ -103,13 +106,15 @@ def _open(path: Path) -> _Compared:
 def _figures(name: str, run: Run, entries: list[dict[str, Any]]) -> dict[str, Any]:
     evaluated = [entry for entry in entries if entry["val_loss"] is not None]
     best = min(evaluated, key=lambda entry: entry["val_loss"], default={})
-    final = (run.info.get("final") or {}).get("validation") or {}
+    final = run.info.get("final")
+    scored = final.get("validation") if isinstance(final, dict) else None
+    bits = scored.get("bits_per_byte") if isinstance(scored, dict) else None
     return {
         "run": name,
         "status": run.info.get("status"),
         "parameters": run.info.get("plan", {}).get("parameters"),
         "steps": entries[-1]["step"],
-        "tokens": entries[-1]["tokens"],
+        "tokens": entries[-1].get("tokens"),
         "seconds": entries[-1]["seconds"],
         "minutes": run.info.get("actual", {}).get("minutes"),
         "train_loss": entries[-1]["train_loss"],
@@ -118,7 +123,7 @@ def _figures(name: str, run: Run, entries: list[dict[str, Any]]) -> dict[str, An
         "val_accuracy": best.get("val_accuracy"),
         "val_bits_per_byte": best.get("val_bits_per_byte"),
         "best_step": best.get("step"),
-        "bits_per_byte": final.get("bits_per_byte"),
+        "bits_per_byte": bits if type(bits) is float else None,
     }
 
 
@@ -137,7 +142,10 @@ def _judge(compared: list[_Compared]) -> tuple[dict[str, Any] | None, list[dict[
     if why := _other_texts(judged):
         return None, [], [*words, f"{why}: their figures are not comparable, and nothing is judged"]
     if len({one.run.info.get("corpus", {}).get("fingerprint") for one in judged}) > 1:
-        words.append("the corpora differ, in tokenizer or training text; the text that is held out is the same")
+        words.append(
+            "the corpora differ, in tokenizer or training text; the text that is held out is the same. Bits per byte"
+            " compare; losses, perplexities and accuracies are per token, and only do where the tokens are the same"
+        )
     groups = _groups(judged, words)
     noise = seed_noise([[one.bits for one in group] for group in groups])
     names = [_name(group) for group in groups]
@@ -152,7 +160,8 @@ def _judge(compared: list[_Compared]) -> tuple[dict[str, Any] | None, list[dict[
         return _noise_facts(noise), [], [*words, f"{only}: {mean:.4f} bits per byte on average, none is better"]
     judgements = []
     for other, name in zip(groups[1:], names[1:], strict=True):
-        row, said = _against(groups[0], names[0], other, name, noise, len(groups) - 1)
+        # the best is one of them by luck: the interval must hold for whichever pair could have been shown
+        row, said = _against(groups[0], names[0], other, name, noise, math.comb(len(groups), 2))
         judgements.append(row)
         words.append(said)
     if noise is None:
@@ -169,6 +178,8 @@ def _against(
     ours, theirs = [one.bits for one in best], [one.bits for one in other]
     amount = fmean(theirs) - fmean(ours)
     row: dict[str, Any] = {"better": name, "worse": its_name, "difference": amount, "runs": [len(ours), len(theirs)]}
+    if not amount:
+        return row | {"verdict": "equal"}, f"{name} and {its_name} have the same bits per byte"
     said = f"{name} is better than {its_name} by {amount:.4f}"
     if noise:
         found = difference(ours, theirs, noise, of=of)
@@ -219,7 +230,7 @@ def _other_texts(judged: list[_Compared]) -> str | None:
         return "the runs have different corpora: they held out different texts"
     try:
         texts = {_held_out(one.run) for one in judged}
-    except (UserError, OSError) as error:
+    except (UserError, OSError, ValueError) as error:
         return f"the runs have different corpora, and whether they held out the same text cannot be seen ({error})"
     return "the runs have different corpora: they held out different texts" if len(texts) > 1 else None
 

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from groundup.corpus import Batches, Corpus
-from groundup.insight.explanations.gradient import TOKENS, explain_gradient
+from groundup.insight.explanations.gradient import TOKENS, descend, explain_gradient
 from groundup.insight.subject import Subject
 from groundup.model import load_model
 from groundup.runs import Run
@@ -39,6 +39,14 @@ def test_the_toy_arrives_below_the_largest_rate_and_not_above_it() -> None:
     assert toy["rows"][-1]["weight"] == pytest.approx(5, abs=1e-4)
     losses = [row["loss"] for row in toy["too_fast"]]
     assert losses == sorted(losses) and losses[-1] > losses[0]
+
+
+def test_at_the_largest_rate_itself_no_step_comes_nearer() -> None:
+    toy = explain_gradient(None)["toy"]
+    at, below = (descend(0.0, factor * toy["largest_rate"], 6) for factor in (1.0, 0.999))
+    assert [abs(row["weight"] - 5) for row in at] == [5.0] * 7
+    away = [abs(row["weight"] - 5) for row in below]
+    assert away == sorted(away, reverse=True) and len(set(away)) == 7
 
 
 def test_the_slope_of_a_weight_is_that_of_the_loss_computed_by_hand(finished: Path, found: dict) -> None:

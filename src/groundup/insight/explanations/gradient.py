@@ -24,7 +24,8 @@ def explain_gradient(subject: Subject | None, *, seed: int = 0) -> dict[str, Any
     """Gradient descent on a toy, and with a run the gradient of one weight, measured in two ways.
 
     `toy` fits y = w x to one example by w <- w - rate dL/dw, with L = (w x - y)^2 and dL/dw = 2 x (w x - y); `rows` and
-    `too_fast` hold `step`, `weight`, `loss` and `gradient` before each update, and `largest_rate` is 2 / L'' = 1 / x^2.
+    `too_fast` hold `step`, `weight`, `loss` and `gradient` before each update. A step multiplies the distance to the
+    goal by 1 - 2 rate x^2, so it comes nearer below `largest_rate`, 2 / L'' = 1 / x^2; at it, it only changes sides.
     `weight` is one weight of the checkpoint, drawn by `seed` among those whose gradient is not 0: its `name` and
     `index`, its `value`, its gradient by `autograd`, and `differences`: for each `distance` h the central difference
     (L(w + h) - L(w - h)) / 2h as `slope`, and its `relative_error` against autograd (truncation falls with h^2,
