@@ -21,7 +21,7 @@ says that more is possible.
 `groundup diagnose RUN --try` trains short runs with the settings of the first remedy and without, in pairs that share
 their seed, and gives the mean difference of their losses with its 95% interval (Student's t over the pairs). It helped
 where the whole interval is below 0. The run itself is only read. Remedies that need the documents to be read again
-(`data.*`) are not tried.
+(`data.*`) are passed over. What a run has no more, such as its corpus, is said: the rules that need it cannot hold.
 
 Generated from `src/groundup/insight/diagnosis` by `make docs`. Losses are in nats per token.
 

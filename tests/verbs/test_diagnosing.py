@@ -105,6 +105,42 @@ def test_a_remedy_that_no_short_run_can_show_is_not_tried(slow_run, tmp_path):
         verbs.diagnose(run)
 
 
+def test_what_a_run_has_no_more_is_told_and_not_taken_for_health(slow_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(slow_run, run, symlinks=True)
+    assert verbs.diagnose(run)["notes"] == []
+    info = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(info | {"corpus": info["corpus"] | {"fingerprint": "of another"}}))
+    (note,) = verbs.diagnose(run)["notes"]
+    assert "copied-validation" in note
+    (run / "run.json").write_text(json.dumps(info))
+    (run / "corpus" / "reference.json").unlink()
+    assert verbs.diagnose(run)["notes"] == [note]
+    lines = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (run / "metrics.jsonl").write_text("".join(lines[10:]))
+    found = verbs.diagnose(run)
+    assert "not-falling" not in {row["rule"] for row in found["findings"]}
+    assert "figures begin at step 20" in found["notes"][1]
+    shown = " ".join(describe_diagnosis(found).split())
+    assert all(text in shown for text in found["notes"])
+
+
+def test_losses_of_another_corpus_are_not_compared_with_those_before(slow_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(slow_run, run, symlinks=True)
+    info = json.loads((run / "run.json").read_text())
+    info["changes"] = [{"step": 30, "key": "corpus", "before": None, "now": "other texts"}]
+    (run / "run.json").write_text(json.dumps(info))
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for row in lines:
+        row["train_loss"] += 3.0 * (row["step"] > 30)  # harder texts
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
+    assert not {"diverging", "not-falling"} & {row["rule"] for row in verbs.diagnose(run)["findings"]}
+    info["changes"] = []
+    (run / "run.json").write_text(json.dumps(info))
+    assert "diverging" in {row["rule"] for row in verbs.diagnose(run)["findings"]}
+
+
 def test_an_interval_is_that_of_students_t():
     pairs = [(3.0, 2.9), (3.2, 3.0), (3.1, 2.95), (3.3, 3.25)]
     differences = [after - before for before, after in pairs]

@@ -40,5 +40,5 @@ def judge(record: Record, findings: Sequence[Finding]) -> Verdict:
         f"from {val[0][1]:.2f} to {val[-1][1]:.2f} ({abs(gap):.2f} {'above' if gap >= 0 else 'below'} training); "
         f"best {best:.2f} at step {best_step:,}"
     )
-    advice = "nothing to repair in the curve; more documents and more --minutes lower the loss further"
+    advice = "nothing to repair in the curve; more documents and more --minutes may lower the loss further"
     return Verdict("healthy", evidence, advice)

@@ -22,10 +22,13 @@ def describe_diagnosis(found: Mapping[str, Any], width: int = 80) -> str:
         lines += [*_wrap(verdict["evidence"], width), "", "No rule of the diagnosis holds: nothing to repair."]
     for finding in found["findings"]:
         lines += ["", *finding_lines(finding, run, width)]
+    for note in found["notes"]:
+        lines += ["", *_wrap(f"note: {note}", width, first="", rest="  ")]
     if "trial" in found:
         lines += ["", *_trial(found["trial"], width)]
-    elif any(finding["settings"] for finding in found["findings"]):
-        lines += ["", "Next: train briefly with the first remedy and without", f"  groundup diagnose {run} --try"]
+    elif rule := found["to_try"]:
+        remedy = "the first remedy" if rule == found["findings"][0]["rule"] else f"the remedy of {rule}"
+        lines += ["", f"Next: train briefly with {remedy} and without", f"  groundup diagnose {run} --try"]
     return "\n".join(lines)
 
 

@@ -17,6 +17,7 @@ from groundup.corpus import Corpus
 from groundup.errors import UserError
 from groundup.events import Listener, Phase, Progress, nobody
 from groundup.insight.diagnosis import Finding, options
+from groundup.insight.noise import student_t
 from groundup.parallel import Group
 from groundup.runs import Run, published, read_entries, verify
 from groundup.seeds import derive
@@ -27,8 +28,6 @@ SECONDS = 90.0
 """All runs of a trial together take about so long, unless the number of steps is given."""
 LEAST_STEPS = 20
 PAIRS = range(2, 11)
-# 97.5% quantiles of Student's t with 1 to 9 degrees of freedom
-_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ def compare_pairs(pairs: Sequence[tuple[float | None, float | None]]) -> dict[st
         helped = lost[0] > lost[1] if 0 in lost and sum(lost) >= 2 else None
         return {**result, "difference": None, "low": None, "high": None, "helped": helped}
     mean = statistics.fmean(both)
-    half = _T[len(both) - 2] * statistics.stdev(both) / math.sqrt(len(both))
+    half = student_t(0.95, len(both) - 1) * statistics.stdev(both) / math.sqrt(len(both))
     helped = True if mean + half < 0 else False if mean - half > 0 else None
     return {**result, "difference": mean, "low": mean - half, "high": mean + half, "helped": helped}
 

@@ -156,3 +156,52 @@ def test_the_watch_tells_of_each_severe_sign_once_and_of_a_healthy_run_nothing()
 def test_the_watch_forgets_what_a_run_took_back():
     watch = Watch(entries([*FALL[:10], *[9.0] * 10]))
     assert not [finding for row in entries(FALL)[5:] for finding in watch.heed(row, 600)]
+
+
+def test_a_run_that_goes_on_is_not_told_that_it_ended_too_early():
+    rows = entries([9.0, 8.9, 8.8, 8.7, 8.6], val=[9.0, 8.9, 8.8, 8.7, 8.6])
+    record = Record.of(rows, bigram=3.0)
+    record.facts = {**record.facts, "plan": {"steps": 1000}}
+    assert names(record) == ["not-falling"]
+    record = Record.of(rows, bigram=3.0)
+    record.facts = {**record.facts, "plan": {"steps": 1000}, "status": "training"}
+    assert names(record) == []
+    falling = entries([9.0 - 0.1 * i for i in range(40)], val=[9.0 - 0.1 * i for i in range(40)])
+    for status, expected in (("finished", ["weaker-than-bigram"]), ("stopped", [])):
+        record = Record.of(falling, bigram=3.0)
+        record.facts = {**record.facts, "plan": {"steps": 1000}, "status": status}
+        assert names(record) == expected
+    stuck = Record.of(entries([9.0] * 40, val=[9.0] * 40), bigram=3.0)
+    stuck.facts = {**stuck.facts, "plan": {"steps": 1000}, "status": "training"}
+    assert "not-falling" in names(stuck)
+
+
+def test_a_curve_whose_beginning_is_lost_says_nothing_of_the_whole_fall():
+    rows = entries([2.0 - 0.001 * i for i in range(160)], val=[2.0 - 0.001 * i for i in range(160)])
+    assert "not-falling" in names(Record.of(rows))
+    assert names(Record.of(rows[40:])) == []
+    late = entries([3.0 - 0.02 * i for i in range(60)], val=[3.0 - 0.02 * i for i in range(60)])
+    assert "still-falling" in names(Record.of(late)) and names(Record.of(late[20:])) == []
+
+
+def test_a_model_that_stands_still_above_a_bigram_is_not_full():
+    val = [5.5, 3.0, *[2.5] * 18]
+    (found,) = examine(Record.of(entries(val, val=val), bigram=1.9))
+    assert found.rule == "weaker-than-bigram"
+    assert found.settings == {"optimizer.learning_rate": 0.0033} and "train longer" not in found.remedy
+    falling = [5.5 - 0.1 * i for i in range(20)]
+    (found,) = examine(Record.of(entries(falling, val=falling), bigram=1.9))
+    assert found.rule == "weaker-than-bigram" and found.settings == {"training.steps": 380}
+
+
+def test_a_loss_that_swings_has_no_gap_to_its_other_half():
+    for sign in (1, -1):  # it ends high, or low
+        val = [loss + sign * 0.9 * (-1) ** i for i, loss in enumerate(FALL)]
+        found = names(Record.of(entries(FALL, val=val)))
+        assert "oscillating" in found and not {"overfitting", "validation-too-easy"} & set(found), found
+    both = [loss + 0.9 * (-1) ** i for i, loss in enumerate(FALL)]  # from entry to entry up and down, and no bend
+    assert names(Record.of([{**row, "tokens": 4096 * i} for i, row in enumerate(entries(both, val=FALL))])) == [
+        "oscillating"
+    ]
+    assert "overfitting" in names(Record.of(entries(FALL, val=[loss + 0.9 for loss in FALL])))
+    assert "validation-too-easy" in names(Record.of(entries([loss + 0.9 for loss in FALL], val=FALL)))

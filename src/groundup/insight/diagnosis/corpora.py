@@ -63,7 +63,8 @@ def garbled_text(record: Record) -> Sign | None:
         return None
     names = [source.rsplit("/", 1)[-1] for source in found.worst]
     settings = {"data.exclude": ",".join(names)} if names else {}
-    examples = f", such as {', '.join(map(repr, found.examples))}" if found.examples else ""
+    words = [word if len(word) <= 24 else f"{word[:23]}…" for word in found.examples]
+    examples = f", such as {', '.join(map(repr, words))}" if words else ""
     scans = "scan those pages again, better; or do without: --set data.ocr=false; or " if found.recognized else ""
     return Sign(
         f"{found.share:.0%} of the words in the training prose are garbled{examples}; "

@@ -26,6 +26,11 @@ class Finding:
     settings: dict[str, Any] = field(default_factory=dict)
     """The remedy as settings, `optimizer.learning_rate` -> 0.006; empty where no setting is a remedy."""
 
+    @property
+    def can_be_tried(self) -> bool:
+        """Whether short runs on the corpus as it is can show what the remedy does."""
+        return bool(self.settings) and not any(key.startswith("data.") for key in self.settings)
+
 
 @dataclass(frozen=True, slots=True)
 class Sign:

@@ -23,19 +23,20 @@ def no_validation(record: Record) -> Sign | None:
 
 
 def overfitting(record: Record) -> Sign | None:
-    """Validation ends more than 0.5 nats above training: half a nat means that each held-out token is 1.6 times as
-    unlikely as one that was trained on. The evidence says whether validation is past its best, how often the text was
-    read, and how many tokens there are for each parameter (about 20 are the optimum of large models trained once:
-    Hoffmann et al. 2022, arXiv:2203.15556, Table 3)."""
+    """Validation ends more than 0.5 nats, and three times its noise, above training: half a nat means that each
+    held-out token is 1.6 times as unlikely as one that was trained on. The evidence says whether validation is past its
+    best, how often the text was read, and how many tokens there are for each parameter (about 20 are the optimum of
+    large models trained once: Hoffmann et al. 2022, arXiv:2203.15556, Table 3)."""
     train, val = record.train, record.validation
     if not train or not val:
         return None
     gap = val[-1][1] - final(train)
-    if gap <= GAP:
+    swing = noise(val[len(val) // 2 :])
+    if gap <= max(GAP, 3 * swing):
         return None
     best_step, best = lowest(val)
     rise = val[-1][1] - best
-    past_best = rise > max(0.01, min(2 * noise(val[len(val) // 2 :]), 0.1))
+    past_best = rise > max(0.01, min(2 * swing, 0.1))
     stuck = len(val) >= 3 and gain(val, 0.4) < 0.02 and gain(train, 0.4) > 0.3
     evidence = (
         f"validation ({val[-1][1]:.2f}) stands {gap:.2f} nats above training ({final(train):.2f}); "

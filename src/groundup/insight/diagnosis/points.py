@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+BENT = 0.75
+"""Of the points of a curve that is simply not straight, so many at least lie on the same side of their neighbors."""
+
 Points = list[tuple[float, float]]
 """(step, value) in the order of steps."""
 
@@ -52,7 +55,9 @@ def residuals(curve: Points) -> Points:
 def noise(curve: Points) -> float:
     """Standard deviation of one point, estimated robustly: spikes, slope and bend do not count."""
     sizes = [size for _, size in residuals(curve)]
-    bend = statistics.median(sizes) if len(sizes) >= 3 else 0.0  # of a curve that is simply not straight
+    bend = statistics.median(sizes) if len(sizes) >= 3 else 0.0
+    if sum(size * bend > 0 for size in sizes) < BENT * len(sizes):  # it goes up and down, which is no bend
+        bend = 0.0
     # the median of |N(0,1)| is 0.6745; a residual of three independent points has variance 1 + 2/4
     return statistics.median(abs(size - bend) for size in sizes) / 0.6745 / math.sqrt(1.5) if sizes else 0.0
 

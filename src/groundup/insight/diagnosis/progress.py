@@ -25,9 +25,10 @@ def too_short(record: Record) -> Sign | None:
 
 def not_falling(record: Record) -> Sign | None:
     """Less than a tenth of the first loss is gone (where that is a nat or more). Learning only which tokens are common
-    takes off a fifth and more of ln V, within tens of steps."""
+    takes off a fifth and more of ln V, within tens of steps. A run that goes on has until a fifth of its steps, 50
+    steps and twice its warmup are done."""
     train = record.train
-    if len(train) < 4:
+    if len(train) < 4 or not (record.from_start and record.has_begun):
         return None
     first, last = train[0][1], final(train)
     if first - last >= LEAST_FALL * first or first < 1:  # a curve that starts low was trained before
@@ -47,7 +48,7 @@ def stuck(record: Record) -> Sign | None:
     first loss is gone. Runs that end well have lost a fifth of it by then."""
     total, warmup = record.fact("plan", "steps") or 0, record.number("schedule.warmup") or 0
     train = record.train
-    if len(train) < 10 or train[-1][0] < max(50, 0.2 * total, 2 * warmup):
+    if len(train) < 10 or train[-1][0] < max(50, 0.2 * total, 2 * warmup) or not record.from_start:
         return None
     first, last = train[0][1], final(train)
     if first < 1 or first - last >= 0.03 * first:
@@ -68,7 +69,7 @@ def learning_rate_too_low(record: Record) -> Sign | None:
     model stayed behind a 5-gram model. With the usual rates they have moved by 27% and more, with a tenth of them by
     10% and less (`benchmarks/rates.py` measures it)."""
     moved, train = record.movement, record.train
-    if moved is None or len(train) < 4 or moved.steps < 100:
+    if moved is None or len(train) < 4 or moved.steps < 100 or not record.has_begun:
         return None
     if moved.moved >= LEAST_MOVED * math.sqrt(min(moved.steps, 200) / 200):
         return None
@@ -86,25 +87,35 @@ def learning_rate_too_low(record: Record) -> Sign | None:
 
 
 def weaker_than_bigram(record: Record) -> Sign | None:
-    """The best validation loss is above that of a bigram model, which knows one token of context."""
+    """The best validation loss of a run that has ended is above that of a bigram model, which knows one token of
+    context. Where it also stands still (`plateau`), more steps are no remedy, and the model is not full: pairs of
+    tokens are the first that a model learns, unless its rates are too high for it to settle."""
     bigram = record.baseline("bigram")
-    if bigram is None or not record.validation or lowest(record.validation)[1] <= bigram:
+    if record.goes_on or bigram is None or not record.validation or lowest(record.validation)[1] <= bigram:
         return None
     best = lowest(record.validation)[1]
+    settings, remedy = _more_steps(record), _longer(record)
+    if still := plateau(record):
+        settings = rates(record, 1 / 3)
+        remedy = (
+            f"lower the learning rate: {options(settings) or _RATE}; less --set optimizer.weight_decay=... or"
+            " --set model.dropout=...; or a larger --size"
+        )
+    stands = f"; the last 40% of the steps took off {max(still.figures['gain'], 0):.3f} nats" if still else ""
     return Sign(
-        f"the best validation loss, {best:.2f}, is above that of a bigram model, {bigram:.2f}",
-        _longer(record),
+        f"the best validation loss, {best:.2f}, is above that of a bigram model, {bigram:.2f}{stands}",
+        remedy,
         {"best": best, "bigram": bigram},
-        _more_steps(record),
+        settings,
     )
 
 
 def still_falling(record: Record) -> Sign | None:
     """The last fifth of the steps brought more than 5% of all the fall so far, and more than 0.1 nats, by the
-    validation loss (by the training loss where there are fewer than four evaluations). The final decay of the rate
-    brings less to a run that is long enough."""
+    validation loss (by the training loss where there are fewer than four evaluations), in a run that has ended. The
+    final decay of the rate brings less to a run that is long enough."""
     train, val = record.train, record.validation
-    if len(train) < 4:
+    if len(train) < 4 or record.goes_on or not record.from_start:
         return None
     curve, name = (val, "validation") if len(val) >= 4 else (train, "training")
     fall, end = curve[0][1] - lowest(curve)[1], gain(curve, 0.2)
@@ -130,9 +141,10 @@ def plateau(record: Record) -> Sign | None:
         return None
     best_step, best = lowest(val)
     gap = val[-1][1] - final(train)
+    beside = f"{abs(gap):.2f} {'above' if gap >= 0 else 'below'} training"
     evidence = (
         f"validation loss improved by {max(gained, 0):.3f} nats over the last 40% of the steps "
-        f"(best {best:.2f} at step {best_step:,}, now {val[-1][1]:.2f}; {gap:.2f} above training)"
+        f"(best {best:.2f} at step {best_step:,}, now {val[-1][1]:.2f}; {beside})"
     )
     layers = record.number("model.layers")
     settings = {"model.layers": int(2 * layers)} if layers and gap <= 0.2 else {}
@@ -153,7 +165,7 @@ def _raise_by(record: Record) -> float:
 def _longer(record: Record) -> str:
     more = _more_steps(record)
     example = f" ({options(more)})" if more else ""
-    return f"train longer: a larger --minutes or --steps{example}; the same settings will still gain"
+    return f"train longer: a larger --minutes or --steps{example}, with the same settings"
 
 
 def _more_steps(record: Record) -> dict[str, int]:

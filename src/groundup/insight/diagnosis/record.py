@@ -54,6 +54,10 @@ class Record:
         """Of the run directory `path`. Raises UserError where there is none."""
         run = Run.open(path)
         record = cls.of(read_journal(path / "metrics.jsonl"))
+        changes = [row["step"] for row in run.info.get("changes", []) if row.get("key") == "corpus" and "step" in row]
+        if changed := list(filter(is_number, changes)):
+            # losses of other texts cannot be compared with those before
+            record.rows = [row for row in record.rows if row["step"] > max(changed)]
         record.path, record.facts = path, run.info
         record.events = list(read_journal(path / "events.jsonl"))
         try:
@@ -61,8 +65,9 @@ class Record:
         except UserError:
             record.settings = load_config(None).values()
         try:
-            record.corpus = Corpus(run.corpus)
-            assert record.corpus.manifest
+            corpus, trained_on = Corpus(run.corpus), run.info.get("corpus")
+            known = trained_on is None or trained_on["fingerprint"] == corpus.manifest["fingerprint"]
+            record.corpus = corpus if known else None
         except (UserError, OSError):
             record.corpus = None
         record.vocabulary = _vocabulary(path)
@@ -77,6 +82,25 @@ class Record:
     def validation(self) -> Points:
         """Validation loss, nats per token, over steps."""
         return points(self.rows, "val_loss")
+
+    @cached_property
+    def from_start(self) -> bool:
+        """Whether the curve begins where training did: not where its first lines are lost, or its corpus is another."""
+        return bool(self.train) and self.train[0][0] <= 0.1 * self.train[-1][0]
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the run has steps to come: it trains, or was stopped."""
+        return self.facts.get("status", "finished") != "finished"
+
+    @cached_property
+    def has_begun(self) -> bool:
+        """Whether enough was done to say that a loss does not fall: all of it, or, while there are steps to come, its
+        warmup twice, a fifth of the steps, and 50."""
+        if not self.goes_on:
+            return True
+        warmup, total = self.number("schedule.warmup") or 0, self.fact("plan", "steps") or 0
+        return bool(self.train) and self.train[-1][0] >= max(50, 0.2 * total, 2 * warmup)
 
     @cached_property
     def peak_rate(self) -> float | None:

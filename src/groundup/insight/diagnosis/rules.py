@@ -22,8 +22,8 @@ RULES: tuple[Rule, ...] = (
     Rule("learning-rate-too-low", "warning", "too slow", progress.learning_rate_too_low),
     Rule("weaker-than-bigram", "warning", "underfitting", progress.weaker_than_bigram),
     Rule("still-falling", "note", "underfitting", progress.still_falling),
-    Rule("plateau", "note", "plateau", progress.plateau),
     Rule("validation-too-easy", "warning", None, generalization.validation_too_easy),
+    Rule("plateau", "note", "plateau", progress.plateau),
     Rule("clipping", "warning", None, stability.clipping),
     Rule("skipped-updates", "warning", None, stability.skipped_updates),
     Rule("garbled-text", "warning", None, corpora.garbled_text),
@@ -52,7 +52,13 @@ EXPLAINED: dict[str, Sequence[str]] = {
         *_UNSTABLE, "oscillating", "no-structure", "not-falling", "learning-rate-too-low", "weaker-than-bigram",
         "overfitting",
     ),
-    "plateau": (*_UNSTABLE, "oscillating", "no-structure", "not-falling", "overfitting"),
+    "validation-too-easy": (
+        *_UNSTABLE, "oscillating", "spikes", "not-falling", "weaker-than-bigram", "still-falling",
+    ),
+    "plateau": (
+        *_UNSTABLE, "oscillating", "no-structure", "not-falling", "weaker-than-bigram", "overfitting",
+        "validation-too-easy",
+    ),
 }  # fmt: skip
 """For each rule, those that are its cause where they hold, too: then it is not a finding of its own, because its
 remedy would not be one."""

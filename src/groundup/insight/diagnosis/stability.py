@@ -197,7 +197,7 @@ def learning_rate_too_high(record: Record) -> Sign | None:
         (min(pair, key=lambda point: point[1]) for pair in pairwise(smooth)), key=lambda point: point[1]
     )
     first = train[0][1]
-    rose = highest - first > RISEN
+    rose = record.from_start and highest - first > RISEN
     reached = min(value for _, value in record.validation or train)
     grown = moved is not None and moved.grown > GROWN and reached > (record.baseline("5-gram") or 0.0)
     if not (rose or grown):
