@@ -179,7 +179,9 @@ def test_clipping_that_acts_on_every_step_is_told_with_a_limit_that_would_not(tr
 @pytest.fixture(scope="module")
 def memorized(train, write, write_text) -> Path:
     """2 KB for some 200 epochs."""
-    return train(write([write_text(0, 8)[:2_200]]), 400, model__width=64, model__dropout=0.0)
+    return train(
+        write([write_text(0, 8)[:2_200]]), 400, model__width=64, model__dropout=0.0, optimizer__weight_decay=0.1
+    )
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ def overfitting(record: Record) -> Sign | None:
         f"validation ({val[-1][1]:.2f}) stands {gap:.2f} nats above training ({final(train):.2f}); "
         f"its best was {best:.2f} at step {best_step:,} of {train[-1][0]:,}"
     )
-    if not (past_best or stuck):
+    if not (past_best or stuck) and gain(val, 0.4) >= 0.02:
         evidence += ", so it still gains from what the model also learns by heart"
     tokens, parameters = record.fact("corpus", "train_tokens"), record.fact("plan", "parameters")
     read = record.rows[-1].get("tokens") if record.rows else None
