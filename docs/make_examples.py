@@ -125,8 +125,11 @@ def tidy(text: str) -> str:
 
 
 def constant_lines(text: str) -> list[str]:
-    """The lines of an output that hold no figure: what stays where clocks and load decide the figures."""
-    return [line for line in text.splitlines() if line and not any(map(str.isdigit, line))]
+    """The lines of an output that hold no figure, nor follow one that does, as its length may move words there: what
+    stays where clocks and load decide the figures."""
+    lines = text.splitlines()
+    held = [any(map(str.isdigit, line)) for line in ("", *lines)]
+    return [line for line, own, above in zip(lines, held[1:], held, strict=False) if line and not own and not above]
 
 
 def workplace(folder: Path) -> Path:
