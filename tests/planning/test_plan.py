@@ -9,7 +9,7 @@ from groundup.config import Config, dump_config, load_config
 from groundup.corpus import Corpus, Tokenizer
 from groundup.errors import UserError
 from groundup.model import Transformer
-from groundup.planning import Plan, make_plan, sizes
+from groundup.planning import Plan, make_plan, plan_length, sizes
 
 FLOPS = 1e11
 
@@ -192,6 +192,18 @@ def test_minutes_that_a_short_text_does_not_need_are_left(corpus_of):
     assert config.optimizer.weight_decay == plan(corpus, training__epochs=sizes.MOST_EPOCHS)[1].optimizer.weight_decay
     asked = plan(corpus, training__epochs=200)[0]
     assert asked.epochs == pytest.approx(200, abs=0.1)
+
+
+def test_a_first_guess_of_too_many_steps_leaves_no_note_in_the_plan_of_the_measured_ones(corpus_of):
+    corpus = corpus_of(600)
+    guess, config = plan(corpus, training__minutes=60)
+    steps = guess.steps // 4
+    final = plan_length(config, corpus, steps, 60, guess.notices)
+    assert final.steps == steps and final.epochs < 11
+    assert final.notices == [notice for notice in guess.notices if "less than the minutes" not in notice]
+    assert 0 < len(final.notices) == len(guess.notices) - 1
+    again = plan_length(config, corpus, 10**6, 60, guess.notices)
+    assert sorted(again.notices) == sorted(guess.notices)
 
 
 def test_what_is_read_often_decays_more_within_bounds(corpus_of):

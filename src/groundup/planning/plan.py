@@ -93,14 +93,15 @@ def plan_length(
     """Decide, or decide anew, all that follows from the number of steps, with about so many evaluations; `config`
     changes in place."""
     warnings: list[str] = []
+    text = (
+        f"the text is read {sizes.MOST_EPOCHS} times, which takes less than the minutes there are:"
+        " twice as often as half of that taught no more"
+    )
+    notices = [notice for notice in notices if notice != text]  # of an estimate before steps were measured
     most = most_steps(config, corpus)
     if most and steps > most:
         steps = most
-        text = (
-            f"the text is read {sizes.MOST_EPOCHS} times, which takes less than the minutes there are:"
-            " twice as often as half of that taught no more"
-        )
-        notices = [*notices, *([] if text in notices else [text])]
+        notices.append(text)
     tokens = steps * (config.training.tokens_per_update or 0)
     epochs = tokens / len(corpus.train)
     _recipe(config, steps, epochs)
@@ -122,7 +123,7 @@ def plan_length(
         for key, reason in config.origins.items()
         if key in config.planned
     ]
-    return Plan(shape, steps, tokens, epochs, minutes, memory, decisions, list(notices), warnings)
+    return Plan(shape, steps, tokens, epochs, minutes, memory, decisions, notices, warnings)
 
 
 def most_steps(config: Config, corpus: Corpus) -> int | None:
