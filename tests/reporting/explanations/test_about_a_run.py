@@ -1,5 +1,6 @@
 """What `explain` prints of tokens, loss, sampling, predictions, embeddings, memory, cost and the schedule."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -43,11 +44,37 @@ def row_of(text: str, *words: str) -> str:
 def test_figures_of_the_text_are_printed(shown: Shown) -> None:
     loss, text = shown["loss"]
     for row in loss["tokens"][:10]:
-        assert any(f"{row['probability']:.5f}" in line and f"{row['loss']:.3f}" in line for line in text.splitlines())
+        assert any(f"{row['probability']:#.5g}" in line and f"{row['loss']:.3f}" in line for line in text.splitlines())
     assert f"{loss['mean']['loss']:.4f}" in text and f"{loss['mean']['bits_per_byte']:.4f}" in text
     tokens, text = shown["tokens"]
     for piece in tokens["pieces"][:10]:
         assert row_of(text, f" {piece['id']} ", " ".join(f"{byte:02x}" for byte in piece["bytes"][:10]))
+
+
+@pytest.mark.parametrize("p", [0.9, 0.0123456, 1.3679e-05, 2.5e-12])
+def test_minus_ln_of_a_printed_probability_is_the_printed_loss(shown: Shown, p: float) -> None:
+    loss = shown["loss"][0]
+    token = {**loss["tokens"][0], "token": "x" * 30, "likeliest": "y" * 30, "probability": p, "loss": -math.log(p)}
+    text = describe_explanation({**loss, "tokens": [token | {"rank": 32_000}]})
+    _, printed, nats, *_ = row_of(text, "xxx", "yyy").split()
+    assert -math.log(float(printed)) == pytest.approx(float(nats), abs=6e-4)
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_an_output_of_more_rows_than_tokens_says_where_an_untrained_model_begins(shown: Shown) -> None:
+    loss = shown["loss"][0]
+    padded = {**loss, "vocab_size": 320, "padding": 60, "uniform": math.log(320)}
+    words = " ".join(describe_explanation(padded).split())
+    assert "320 rows, a whole multiple of 64, for 260 tokens" in words
+    assert "its loss is ln 320 = 5.768, not ln 260 = 5.561" in words
+    assert "rows" not in describe_explanation(padded | {"padding": 0})
+
+
+def test_a_token_that_can_be_drawn_is_not_printed_as_impossible(shown: Shown) -> None:
+    sampling = shown["sampling"][0]
+    settings = [{**row, "probabilities": [1.4e-5, *row["probabilities"][1:]]} for row in sampling["settings"]]
+    text = describe_explanation({**sampling, "settings": settings})
+    assert text.count("0.0014%") == 1 + len(settings)
 
 
 def test_figures_of_distributions_are_printed(shown: Shown) -> None:

@@ -23,12 +23,12 @@ def show_loss(result: Mapping[str, Any]) -> RenderableType:
     rows = table("token", "p", "-ln p", "rank", "the model's own guess", "its p", right=("p", "-ln p", "rank", "its p"))
     for token in tokens[:_ROWS]:
         rows.add_row(
-            cell(token["token"], 20),
-            f"{token['probability']:.5f}",
+            cell(token["token"], 16),
+            _exact(token["probability"]),
             number(token["loss"], 3),
             whole(token["rank"]),
-            cell(token["likeliest"], 20),
-            f"{token['likeliest_probability']:.5f}",
+            cell(token["likeliest"], 16),
+            _exact(token["likeliest_probability"]),
         )
     more = [f"… and {whole(len(tokens) - _ROWS)} more (--json has all)"] if len(tokens) > _ROWS else []
     text_of = (
@@ -43,7 +43,8 @@ def show_loss(result: Mapping[str, Any]) -> RenderableType:
         *([text_of] if text_of else []),
         "",
         *_marked(tokens[:_TOKENS], uniform),
-        f"{_MARKS[0]} expected   {_MARKS[-1]} as surprising as a blind guess (ln V = {number(uniform, 3)}) or more",
+        f"{_MARKS[0]} expected   {_MARKS[-1]} as surprising as a blind guess (ln {whole(result['vocab_size'])} = "
+        f"{number(uniform, 3)}) or more",
         "",
         rows,
         *more,
@@ -62,6 +63,11 @@ def show_loss(result: Mapping[str, Any]) -> RenderableType:
         "that was given p = 1 costs nothing; one given a tenth of another's p costs ln 10 = "
         f"{number(math.log(10), 3)} nats more.",
     )
+
+
+def _exact(p: float) -> str:
+    """`0.17331`, `1.3679e-05`: five significant digits, so that a calculator's -ln of it is the loss beside it."""
+    return f"{p:#.5g}"
 
 
 def _marked(tokens: Sequence[Mapping[str, Any]], uniform: float) -> Iterator[Text]:
@@ -90,8 +96,16 @@ def _ladder(result: Mapping[str, Any]) -> list[RenderableType]:
     for name, loss in sorted(losses.items(), key=lambda entry: -entry[1]):
         rows.add_row(name, number(loss, 3), bar(loss / uniform, 24))
     rows.add_row("this text", number(result["mean"]["loss"], 3), bar(result["mean"]["loss"] / uniform, 24))
-    if not result["baselines"]:
-        return [rows]
+    told = []
+    if result["padding"]:
+        tokens = result["vocab_size"] - result["padding"]
+        told.append(
+            f"The output has {whole(result['vocab_size'])} rows, a whole multiple of 64, for {whole(tokens)} tokens. "
+            f"An untrained model finds all rows equally likely, so its loss is ln {whole(result['vocab_size'])} = "
+            f"{number(uniform, 3)}, not ln {whole(tokens)} = {number(math.log(tokens), 3)}."
+        )
     if len(result["baselines"]) == 1:
-        return [rows, "The first step's is of its batch."]
-    return [rows, "All but the last are of the validation split (the first step's of its batch)."]
+        told.insert(0, "The first step's is of its batch.")
+    elif result["baselines"]:
+        told.insert(0, "All but the last are of the validation split (the first step's of its batch).")
+    return [rows, *told]

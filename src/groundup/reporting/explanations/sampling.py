@@ -18,12 +18,12 @@ def show_sampling(result: Mapping[str, Any]) -> RenderableType:
     plain, size = settings[0], result["vocab_size"]
     likeliest = table("next", "logit", "probability", "", right=("logit", "probability"))
     for token, p in zip(tokens, plain["probabilities"], strict=True):
-        likeliest.add_row(cell(token["token"], 16), number(token["logit"], 2), f"{100 * p:.2f}%", bar(p, 40))
+        likeliest.add_row(cell(token["token"], 16), number(token["logit"], 2), _percent(p, 2), bar(p, 40))
     names = [row["name"] for row in settings]
     after = table("next", *names, right=names)
     for place, token in enumerate(tokens):
         shares = (row["probabilities"][place] for row in settings)
-        after.add_row(cell(token["token"], 10), *(f"{100 * p:.1f}%" if p else "–" for p in shares))
+        after.add_row(cell(token["token"], 10), *(_percent(p, 1) if p else "–" for p in shares))
     figures = table(
         "", "kept", "mass", "entropy", "like", "drawn with the seed", right=("kept", "mass", "entropy", "like")
     )
@@ -59,6 +59,11 @@ def show_sampling(result: Mapping[str, Any]) -> RenderableType:
         f"`groundup generate --seed {result['seed']} --n {_DRAWN}` begins its texts with after this prompt, given the "
         "same settings.",
     )
+
+
+def _percent(p: float, digits: int) -> str:
+    """So many decimals, but never 0 for what is not 0: `17.31%`, `0.0014%`."""
+    return f"{100 * p:.{digits}f}%" if 100 * p >= 10.0 ** (1 - digits) else f"{100 * p:.2g}%"
 
 
 def _setting(result: Mapping[str, Any], name: str) -> str:
