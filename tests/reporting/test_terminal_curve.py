@@ -30,6 +30,16 @@ def test_both_curves_their_last_losses_and_the_axes_can_be_read_without_color(en
     assert sum(map(is_braille, text)) > 50
 
 
+@pytest.mark.parametrize(("width", "said"), [(80, "(log scale above the lowest)"), (64, "(axis not linear)"), (36, "")])
+def test_the_legend_says_that_the_axis_is_not_linear_where_there_is_room(entries, width, said):
+    text = terminal_curve(entries, width, 16)
+    legend, *rows = text.split("\n")
+    assert len(legend) <= width and legend.rstrip().endswith(said) and ("(" in legend) == bool(said)
+    levels = [float(row.split("┤")[0]) for row in rows if "┤" in row]
+    if said:
+        assert levels[0] - levels[1] > 2 * (levels[-2] - levels[-1])  # and so it is
+
+
 def test_with_color_training_is_blue_and_validation_red(entries):
     text = terminal_curve(entries, 80, 16, color=True)
     assert re.search(r"\x1b\[31m●\x1b\[0m", text) and re.search(r"\x1b\[34m[\u2801-\u28ff]", text)

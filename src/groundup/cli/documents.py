@@ -149,5 +149,5 @@ def tokenize(
         print(as_json(dataclasses.asdict(found)))
     else:
         terminal = sys.stdout.isatty()
-        width = shutil.get_terminal_size().columns if terminal else 110
+        width = shutil.get_terminal_size().columns if terminal else 80
         print(describe_tokens(found, color=draws_live(terminal, os.environ), width=width))

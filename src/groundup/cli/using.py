@@ -208,7 +208,8 @@ def compare(runs: Paths, *, out: Path | None = None, json_: Json = False) -> Non
     from groundup.reporting import describe_comparison
 
     comparison = verbs.compare(runs, picture=out or Path("comparison.png"))
-    print(as_json(comparison) if json_ else describe_comparison(comparison))
+    width = min(shutil.get_terminal_size().columns, 110) if sys.stdout.isatty() else 80
+    print(as_json(comparison) if json_ else describe_comparison(comparison, width))
 
 
 @app.command

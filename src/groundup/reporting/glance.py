@@ -19,7 +19,8 @@ def describe_curve(run: Path, *, width: int = 80, height: int = 24, color: bool 
     if val := files.losses("val_loss"):
         best = next((e for e in files.entries if e.get("step") == val["best_step"]), {})
         bits = f" ({number(best.get('val_bits_per_byte'))} bits per byte)"
-        below.append(f"validation: best {number(val['best'])}{bits} at step {whole(val['best_step'])}")
+        sample = ", of a sample of the held-out text" if files.validation_sample() else ""
+        below.append(f"validation: best {number(val['best'])}{bits} at step {whole(val['best_step'])}{sample}")
     if verdict := files.verdict():
         said = f"{clean(verdict.reading)}: {clean(verdict.evidence)}"
         below += textwrap.wrap(said, max(width, 24), subsequent_indent="  ", break_on_hyphens=False)

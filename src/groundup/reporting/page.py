@@ -18,6 +18,7 @@ from groundup.reporting.summary import (
     next_commands,
     other_findings,
     plan_rows,
+    sample_note,
     status_text,
 )
 from groundup.reporting.terminal import amount_text
@@ -150,6 +151,8 @@ def _losses(files: RunFiles) -> str:
         return ""
     best = best_checkpoint(files)
     where = f'<p class="note">Best checkpoint: <code>{esc(best)}</code></p>' if best else ""
+    note = sample_note(files)
+    where = (f'<p class="note">{esc(note[:1].upper() + note[1:])}.</p>' if note else "") + where
     return table(("nats per token", "initial", "final", "best"), rows, numbers=(1, 2, 3)) + where
 
 

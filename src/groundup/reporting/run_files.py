@@ -4,6 +4,7 @@ A run may be unfinished, stopped in the middle of a line, or copied in part; a r
 """
 
 import json
+import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -57,6 +58,18 @@ class RunFiles:
             return {}
         step, best = min(points, key=lambda point: point[1])
         return {"initial": points[0][1], "final": points[-1][1], "best": best, "best_step": step}
+
+    def validation_sample(self) -> tuple[int, int] | None:
+        """(held-out tokens that were scored while training, about; all of them), where it was not all of them."""
+        try:
+            settings = tomllib.loads((self.root / "config.toml").read_text(encoding="utf-8", errors="replace"))
+            scored = settings["evaluation"]["tokens"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+        held_out = self.section("corpus").get("validation_tokens")
+        if not isinstance(scored, int) or not isinstance(held_out, int):
+            return None
+        return (scored, held_out) if 0 < scored < held_out else None
 
     def baselines(self) -> dict[str, dict[str, Any]]:
         """Name -> loss (nats per token) and bits_per_byte, weakest first, the model itself last."""

@@ -32,7 +32,7 @@ ARTIFACTS = (
 def summarize(run_dir: Path, width: int | None = None) -> str:
     """The summary of a run directory as plain text of about `width` columns; what is missing is left out.
 
-    Without a width it is the terminal's, or 100 where standard output is not a terminal."""
+    Without a width it is the terminal's, or 80 where standard output is not a terminal."""
     return "\n".join(line.plain.rstrip() for line in _lines(read_run(run_dir), width or _columns())) + "\n"
 
 
@@ -86,6 +86,15 @@ def loss_rows(files: RunFiles) -> list[tuple[str, str, str, str]]:
     return rows
 
 
+def sample_note(files: RunFiles) -> str:
+    """Of how much of the held-out text the validation losses above are, where it is not all of it; else empty."""
+    sample = files.validation_sample()
+    if not sample:
+        return ""
+    scored, held_out = map(whole, sample)
+    return f"validation while training: of a sample of about {scored} of the {held_out} held-out tokens"
+
+
 def best_checkpoint(files: RunFiles) -> Path | None:
     """Where the checkpoint with the lowest validation loss lies."""
     name = files.section("best").get("checkpoint")
@@ -127,18 +136,20 @@ def _lines(files: RunFiles, width: int) -> Iterator[Text]:
         ("files", whole(corpus.get("files"))),
         ("vocabulary", whole(corpus.get("vocab_size"))),
     ]
-    yield from _facts([(label, value) for label, value in facts if value != "–"])
+    yield from _facts([(label, value) for label, value in facts if value != "–"], width)
 
     if losses := loss_rows(files):
         yield from _heading("Loss (nats per token)")
         yield from _table([("", "initial", "final", "best"), *losses], right=(1, 2))
+    if note := sample_note(files):
+        yield from _wrapped(note, width)
     if best := best_checkpoint(files):
         yield Text.assemble(("  best checkpoint  ", "dim"), str(best))
     scores = files.section("final").get("validation")
     if isinstance(scores, dict):
-        figures = (("perplexity", 1), ("accuracy", 3), ("bits_per_byte", 3))
+        figures = (("loss", 3), ("perplexity", 1), ("accuracy", 3), ("bits_per_byte", 3))
         shown = ", ".join(f"{key.replace('_', ' ')} {number(scores.get(key), digits)}" for key, digits in figures)
-        yield Text.assemble(("  validation       ", "dim"), f"{shown} over {whole(scores.get('tokens'))} tokens")
+        yield from _wrapped(f"of all {whole(scores.get('tokens'))} held-out tokens: {shown}", width, indent=" " * 4)
 
     if len(files.entries) > 1:
         yield Text("")
@@ -156,7 +167,8 @@ def _lines(files: RunFiles, width: int) -> Iterator[Text]:
                 yield Text(f"  {line}")
 
     if baselines := baseline_rows(files):
-        yield from _heading("Against the baselines (lower is better)")
+        whole_text = ", on all held-out tokens" if isinstance(scores, dict) else ""
+        yield from _heading(f"Against the baselines{whole_text} (lower is better)")
         yield from _table([("", "bits per byte", "loss"), *baselines], right=(1, 2))
 
     if pairs := files.before_after():
@@ -184,7 +196,7 @@ def _lines(files: RunFiles, width: int) -> Iterator[Text]:
 
 
 def _columns() -> int:
-    return shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 100
+    return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80
 
 
 def _wrapped(text: str, width: int, indent: str = "  ") -> Iterator[Text]:
@@ -207,9 +219,17 @@ def _heading(text: str) -> Iterator[Text]:
     yield Text(text, style="bold")
 
 
-def _facts(facts: Sequence[tuple[str, str]]) -> Iterator[Text]:
+def _facts(facts: Sequence[tuple[str, str]], width: int) -> Iterator[Text]:
+    """`label value` side by side, in as many lines as they take."""
+    line = Text(" ")
+    for label, value in facts:
+        added = Text.assemble(" ", (f"{label} ", "dim"), value, "  ")
+        if len(line) > 1 and len(line) + len(added) - 2 > width:
+            yield line
+            line = Text(" ")
+        line.append_text(added)
     if facts:
-        yield Text.assemble("  ", *(part for label, value in facts for part in ((f"{label} ", "dim"), f"{value}   ")))
+        yield line
 
 
 def _table(rows: Sequence[Sequence[str]], right: Sequence[int]) -> Iterator[Text]:

@@ -1,5 +1,6 @@
 """Results of verbs as text for a terminal: a plan, scores, a comparison."""
 
+import textwrap
 from collections.abc import Mapping
 from io import StringIO
 from typing import Any
@@ -8,6 +9,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 from groundup.reporting.wording import between, clean, duration, number, percent, short, size, tail, whole
+
+_KEY, _LEAST = 32, 12  # columns of the longest setting or figure, and of a run's name at least
 
 
 def describe_plan(facts: Mapping[str, Any]) -> str:
@@ -44,7 +47,7 @@ def _expected(expected: Mapping[str, Any]) -> list[str]:
 
 
 def describe_scores(scores: Mapping[str, Any]) -> str:
-    """What `groundup evaluate` found, beside the baselines."""
+    """What `groundup evaluate` found, beside the baselines, in 80 columns."""
     table = Table(
         "model",
         "loss",
@@ -68,12 +71,15 @@ def describe_scores(scores: Mapping[str, Any]) -> str:
         loss = row.get("loss")
         table.add_row(name, number(loss, 4), "", "", number(row["bits_per_byte"], 4))
     amount = f"{whole(scores['tokens'])} tokens, {whole(scores['bytes'])} bytes"
-    return f"{render(table)}\n{amount}; checkpoint {clean(scores['checkpoint'])}"
+    return f"{render(table)}\n{amount}\ncheckpoint {clean(scores['checkpoint'])}"
 
 
-def describe_comparison(comparison: Mapping[str, Any]) -> str:
-    """What `groundup compare` found: settings that differ, then figures, one column for each run."""
-    names = [tail(run["run"], 28) for run in comparison["runs"]]
+def describe_comparison(comparison: Mapping[str, Any], width: int = 80) -> str:
+    """What `groundup compare` found: settings that differ, then figures, one column for each run, in lines of at most
+    `width` columns where so many runs fit."""
+    wide = max(width, _KEY + (_LEAST + 1) * len(comparison["runs"]))
+    room = (wide - _KEY) // len(comparison["runs"]) - 1
+    names = [tail(run["run"], min(room, 28)) for run in comparison["runs"]]
     settings = Table("setting", *names, box=None, pad_edge=False, header_style="bold")
     for key, values in comparison["settings"].items():
         settings.add_row(key, *("–" if value is None else clean(value) for value in values))
@@ -93,9 +99,13 @@ def describe_comparison(comparison: Mapping[str, Any]) -> str:
         if key != "run":
             show = kinds.get(key, lambda value: number(value, 4))
             figures.add_row(key.replace("_", " "), *(show(run[key]) for run in comparison["runs"]))
-    differ = render(settings) if comparison["settings"] else "no setting differs"
-    notes = [clean(note) for note in comparison["note"].split("\n")]
-    return "\n".join([differ, "", render(figures), "", *notes, f"picture: {clean(comparison['picture'])}"])
+    differ = render(settings, wide) if comparison["settings"] else "no setting differs"
+    notes = [
+        line
+        for note in comparison["note"].split("\n")
+        for line in textwrap.wrap(clean(note), width, break_on_hyphens=False, break_long_words=False)
+    ]
+    return "\n".join([differ, "", render(figures, wide), "", *notes, f"picture: {clean(comparison['picture'])}"])
 
 
 def render(shown: RenderableType, width: int = 110, *, color: bool = False) -> str:

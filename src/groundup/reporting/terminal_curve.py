@@ -1,6 +1,7 @@
 """The loss curve in characters: training as a line, validation as marks. It needs no color, and no Unicode."""
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -9,6 +10,7 @@ from groundup.reporting.canvas import PAINT, RESET, Canvas
 from groundup.reporting.wording import finite, number, short
 
 _UNTRAINED = 25.0  # nats: ln of the largest vocabulary is half of it
+_SCALE = ("(log scale above the lowest)", "(axis not linear)")  # the first that there is room for
 _BEYOND = 3.0  # times the loss that 95% of the entries are below
 
 Points = list[tuple[float, float]]
@@ -67,7 +69,10 @@ def terminal_curve(
         key.append(f"{paint['faint']}(up to {number(highest, 1)}: cut off){reset}")
     if width >= 56 and (lost := _lost(entries)) is not None:
         key.append(f"not a number from step {lost:,.0f} on")
-    lines = [f"{'loss':>{margin}} {'  ' if width >= 56 else ''}{'  '.join(key)}"]
+    legend = f"{'loss':>{margin}} {'  ' if width >= 56 else ''}{'  '.join(key)}"
+    taken = len(re.sub("\x1b[^m]*m", "", legend))
+    said = next((text for text in _SCALE if taken + 2 + len(text) <= width), "")
+    lines = [f"{legend}  {paint['faint']}{said}{reset}" if said else legend]
     middle = f"step {short(round((first + last) / 2))}" if canvas.columns > 30 else ""
     return "\n".join(lines + canvas.framed(labels, (short(first), middle, short(last)), color=color))
 
