@@ -38,10 +38,18 @@ def test_a_validation_loss_says_of_how_much_text_it_is(own_run):
         (own_run / "config.toml").write_text(f"[evaluation]\ntokens = {tokens}\n")
         words = " ".join(summarize(own_run).split())
         assert whole in words and (sampled in words) == said
-        assert "Against the baselines, on all held-out tokens" in words
+        assert "Against the baselines on the same tokens" in words
         page = render_page(read_run(own_run))
         assert (sampled[1:] in page) == said
         assert ("of a sample of the held-out text" in describe_curve(own_run)) == said
+
+
+def test_a_final_score_of_a_part_of_the_held_out_text_says_so(own_run):
+    run = json.loads((own_run / "run.json").read_text())
+    run["corpus"]["validation_tokens"] = 3_200_000
+    (own_run / "run.json").write_text(json.dumps(run))
+    text = summarize(own_run)
+    assert "of 1,804,212 of the 3,200,000 held-out tokens: loss" in text and "of all" not in text
 
 
 def test_the_baselines_stand_above_the_model_from_weak_to_strong(finished):

@@ -5,8 +5,9 @@ import shlex
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Group
 from rich.text import Text
@@ -149,7 +150,7 @@ def _lines(files: RunFiles, width: int) -> Iterator[Text]:
     if isinstance(scores, dict):
         figures = (("loss", 3), ("perplexity", 1), ("accuracy", 3), ("bits_per_byte", 3))
         shown = ", ".join(f"{key.replace('_', ' ')} {number(scores.get(key), digits)}" for key, digits in figures)
-        yield from _wrapped(f"of all {whole(scores.get('tokens'))} held-out tokens: {shown}", width, indent=" " * 4)
+        yield from _wrapped(f"{_scored(scores, corpus)} held-out tokens: {shown}", width, indent=" " * 4)
 
     if len(files.entries) > 1:
         yield Text("")
@@ -167,8 +168,8 @@ def _lines(files: RunFiles, width: int) -> Iterator[Text]:
                 yield Text(f"  {line}")
 
     if baselines := baseline_rows(files):
-        whole_text = ", on all held-out tokens" if isinstance(scores, dict) else ""
-        yield from _heading(f"Against the baselines{whole_text} (lower is better)")
+        same = " on the same tokens" if isinstance(scores, dict) else ""
+        yield from _heading(f"Against the baselines{same} (lower is better)")
         yield from _table([("", "bits per byte", "loss"), *baselines], right=(1, 2))
 
     if pairs := files.before_after():
@@ -193,6 +194,14 @@ def _lines(files: RunFiles, width: int) -> Iterator[Text]:
     yield from _heading("Next")
     for command in next_commands(files.root):
         yield Text(f"  {command}", style="cyan")
+
+
+def _scored(scores: Mapping[str, Any], corpus: Mapping[str, Any]) -> str:
+    """`of all 5,848`, or `of 1,000,001 of the 3,200,000`: the end of a run does not score more than a million."""
+    scored, held_out = scores.get("tokens"), corpus.get("validation_tokens")
+    if not isinstance(scored, int) or not isinstance(held_out, int):
+        return f"of {whole(scored)}"
+    return f"of all {whole(scored)}" if scored >= held_out else f"of {whole(scored)} of the {whole(held_out)}"
 
 
 def _columns() -> int:
