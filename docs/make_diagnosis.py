@@ -14,9 +14,9 @@ it was read from and which setting to change. `--json` gives the same to program
 findings are in `run.json` (`findings`), in the summary and in `report.html`. While a run trains, `diverging` and
 `not-falling` are looked for, and told at once, in the terminal, in `progress.log` and in `events.jsonl` (`warning`).
 
-The verdict of a run is the reading of the first rule in this table that holds and has one; where none has, the run is
-*healthy*. *Severe* findings come first: the run does not do what it is for. A *warning* costs quality or time, a *note*
-says that more is possible.
+The verdict of a run is the reading of the first severe rule in this table that holds, else of the first that has one;
+where none has, the run is *healthy*. *Severe* findings come first: the run does not do what it is for. A *warning*
+costs quality or time, a *note* says that more is possible.
 
 `groundup diagnose RUN --try` trains short runs with the settings of the first remedy and without, in pairs that share
 their seed, and gives the mean difference of their losses with its 95% interval (Student's t over the pairs). It helped

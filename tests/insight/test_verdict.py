@@ -5,6 +5,8 @@ import random
 import pytest
 
 from groundup.insight import read_curve
+from groundup.insight.diagnosis import RULES, Finding, Record, examine
+from groundup.insight.verdict import judge
 
 READINGS = {
     "healthy",
@@ -16,7 +18,7 @@ READINGS = {
     "plateau",
     "no validation",
 }
-READINGS |= {"too short to tell"}
+READINGS |= {"too short to tell", "copied validation"}
 
 
 def curve(train, val=None, *, every=10, evaluate=1, rate=0.003, noise=0.0, val_noise=0.0, seed=0):
@@ -96,11 +98,23 @@ def test_a_gap_below_half_a_nat_is_not_overfitting(gap):
     assert verdict.reading != "overfitting"
 
 
-def test_a_wide_gap_is_overfitting_and_says_that_validation_still_gains():
+def test_a_wide_gap_is_no_overfitting_while_validation_still_gains():
     train = learning(2.0, speed=200)
-    verdict = read_curve(curve(train, lambda t: train(t) + 0.7 - 0.05 * t))
-    assert verdict.reading == "overfitting"
-    assert "still gains" in verdict.evidence and "patience" not in verdict.advice
+    entries = curve(train, lambda t: train(t) + 0.7 - 0.05 * t)
+    assert read_curve(entries).reading == "healthy"
+    (finding,) = examine(Record.of(entries))
+    assert (finding.rule, finding.severity) == ("generalization-gap", "note")
+    assert "no overfitting yet" in finding.evidence and "patience" not in finding.remedy
+
+
+def test_no_severe_finding_leaves_a_run_healthy():
+    entries = curve(*HEALTHY)
+    severe = [rule for rule in RULES if rule.severity == "severe"]
+    assert len(severe) > 3 and read_curve(entries).reading == "healthy"
+    for rule in severe:
+        findings = [Finding("still-falling", "note", "x", "y"), Finding(rule.name, "severe", "figures", "change")]
+        verdict = judge(Record.of(entries), findings)
+        assert (verdict.reading, verdict.evidence) == (rule.reading, "figures")
 
 
 def test_a_model_that_a_bigram_beats_is_underfitting():

@@ -47,7 +47,7 @@ def test_a_run_is_diagnosed_and_left_as_it_is(slow_run):
     json.dumps(found, allow_nan=False)
     text = describe_diagnosis(found, width=80)
     assert "Verdict: too slow" in text and "✗ not-falling (severe)" in text
-    assert "--set optimizer.learning_rate=" in text and f"groundup diagnose {slow_run} --try" in text
+    assert "--set optimizer.learning_rate=" in " ".join(text.split()) and f"groundup diagnose {slow_run} --try" in text
     assert all(len(line) <= 80 for line in text.splitlines() if str(slow_run) not in line)
     assert content(slow_run) == before
 

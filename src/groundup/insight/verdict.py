@@ -13,7 +13,8 @@ from groundup.insight.diagnosis.rules import RULES, examine
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """`reading` is one of healthy, overfitting, underfitting, diverging, oscillating, too slow, plateau,
-    no validation, too short to tell; `evidence` quotes the figures, `advice` names the setting to change."""
+    copied validation, no validation, too short to tell; `evidence` quotes the figures, `advice` names the setting
+    to change."""
 
     reading: str
     evidence: str
@@ -28,9 +29,11 @@ def read_curve(entries: Sequence[Mapping[str, Any]], bigram: float | None = None
 
 
 def judge(record: Record, findings: Sequence[Finding]) -> Verdict:
-    """The reading of the first finding that has one, with its evidence and remedy; healthy where none has."""
+    """The reading of the first severe finding, else of the first that has one, with its evidence and remedy; healthy
+    where none has."""
     readings = {rule.name: rule.reading for rule in RULES}
-    for finding in findings:
+    severe = [finding for finding in findings if finding.severity == "severe"]
+    for finding in [*severe, *findings]:
         if reading := readings.get(finding.rule):
             return Verdict(reading, finding.evidence, finding.remedy)
     train, val = record.train, record.validation

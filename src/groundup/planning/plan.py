@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from groundup.config import Config
+from groundup.config.usual import usual_decay, usual_rates
 from groundup.corpus import Corpus
 from groundup.errors import UserError
 from groundup.model import ModelShape
@@ -20,8 +21,6 @@ from groundup.planning.memory import peak_bytes
 
 DEFAULT_MINUTES = 10.0
 MANY_EPOCHS = 100
-# 1 was best of 0.1 to 4 on a text read 21 times, 2 came to the same at 43 times (docs/experiments.md)
-DECAY_PER_EPOCH, LEAST_DECAY, MOST_DECAY = 0.05, 0.1, 2.0
 EVALUATIONS = 10
 
 
@@ -260,24 +259,9 @@ def _recipe(config: Config, steps: int, epochs: float) -> None:
     name = config.decide(
         "optimizer.name", "muon", "learned more per second than AdamW at 1,024 and 2,048 tokens an update"
     )
-    if name == "muon":
-        config.decide("optimizer.learning_rate", 0.02, "measured best of .02 and .03 at 128 wide")
-        narrow = (config.model.width or 128) < 128
-        embedding, head = (0.04, 0.008) if narrow else (0.02, 0.004)
-        reason = "measured better than half of it below 128 wide" if narrow else "goes with .02 for the matrices"
-        config.decide("optimizer.embedding_rate", embedding, reason)
-        config.decide("optimizer.head_rate", head, reason)
-    else:
-        width = config.model.width or 128
-        rate = round(3e-3 * (128 / width) ** 0.5, 6)
-        config.decide(
-            "optimizer.learning_rate",
-            rate,
-            "3e-3 at 128 wide (measured best of 3e-3 and 6e-3), less for wider ones",
-        )
-    decay = round(min(max(LEAST_DECAY, DECAY_PER_EPOCH * epochs), MOST_DECAY), 3)
-    reason = f"{DECAY_PER_EPOCH} for each of {epochs:.1f} epochs, {LEAST_DECAY} to {MOST_DECAY}"
-    config.decide("optimizer.weight_decay", decay, reason)
+    for key, (rate, reason) in usual_rates(name, config.model.width or 128).items():
+        config.decide(key, rate, reason)
+    config.decide("optimizer.weight_decay", *usual_decay(epochs))
     config.decide("schedule.warmup", warmup_steps(steps), "20 steps, at most a tenth of the run")
     if config.model.dropout is None or config.device.compile != "on":  # else it is compiled in
         decide_dropout(config, epochs)

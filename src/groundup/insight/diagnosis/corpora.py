@@ -1,5 +1,7 @@
 """Rules for the documents, and for the time that reading them takes."""
 
+import re
+
 from groundup.insight.diagnosis.finding import Sign, options
 from groundup.insight.diagnosis.points import is_number
 from groundup.insight.diagnosis.record import Record
@@ -61,7 +63,8 @@ def garbled_text(record: Record) -> Sign | None:
     found = record.noise
     if found is None or (found.share <= GARBLED and found.noisy_documents <= GARBLED * found.documents):
         return None
-    names = [source.rsplit("/", 1)[-1] for source in found.worst]
+    # a file may hold several of the documents, FILE#3; what can be left out is the file
+    names = list(dict.fromkeys(re.sub(r"#\d+$", "", source.rsplit("/", 1)[-1]) for source in found.worst))
     settings = {"data.exclude": ",".join(names)} if names else {}
     words = [word if len(word) <= 24 else f"{word[:23]}…" for word in found.examples]
     examples = f", such as {', '.join(map(repr, words))}" if words else ""

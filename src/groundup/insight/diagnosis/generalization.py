@@ -1,13 +1,18 @@
 """Rules for held-out text: learned by heart, copied, or not there at all."""
 
+from typing import Any
+
 from groundup.insight.diagnosis.finding import Sign, options
 from groundup.insight.diagnosis.points import final, gain, lowest, noise
+from groundup.insight.diagnosis.progress import plateau
 from groundup.insight.diagnosis.record import Record
 
 GAP = 0.5
 COPIED = 0.1
 EASIER = 0.3
 NOTHING = 0.1
+STILL = 0.02
+"""Nats that validation gains at least over the last 40% of the steps where it still improves."""
 
 
 def no_validation(record: Record) -> Sign | None:
@@ -23,27 +28,46 @@ def no_validation(record: Record) -> Sign | None:
 
 
 def overfitting(record: Record) -> Sign | None:
-    """Validation ends more than 0.5 nats, and three times its noise, above training: half a nat means that each
-    held-out token is 1.6 times as unlikely as one that was trained on. The evidence says whether validation is past its
-    best, how often the text was read, and how many tokens there are for each parameter (about 20 are the optimum of
-    large models trained once: Hoffmann et al. 2022, arXiv:2203.15556, Table 3)."""
+    """Validation no longer improves while training does, and ends more than 0.5 nats, and three times its noise, above
+    it: half a nat means that each held-out token is 1.6 times as unlikely as one that was trained on. It no longer
+    improves where it rose from its best by more than its noise, or stood still over the last 40% of the steps, which
+    took 0.1 nats and more off training."""
+    if (gap := _gap(record)) is None or not _past_best(record):
+        return None
+    evidence, figures = gap
+    settings = _against_memory(record)
+    remedies = f"more documents help most; else {options(settings)}, or a smaller --size"
+    early = "stop at the best: --set training.patience=5 (generation already uses it); "
+    return Sign(evidence, f"{early}{remedies}", figures, settings)
+
+
+def generalization_gap(record: Record) -> Sign | None:
+    """Validation ends more than 0.5 nats, and three times its noise, above training, but still improves (no `plateau`,
+    no `overfitting`): part of what is learned is learned by heart, and part holds for other text. The evidence says how
+    often the text was read, and how many tokens there are for each parameter (about 20 are the optimum of large models
+    trained once: Hoffmann et al. 2022, arXiv:2203.15556, Table 3)."""
+    if (gap := _gap(record)) is None or plateau(record):
+        return None
+    evidence, figures = gap
+    late = max(gain(record.validation, 0.4), 0.0)
+    evidence += f"; the last 40% of the steps still took {late:.2f} nats off validation: this is no overfitting yet"
+    settings = _against_memory(record)
+    return Sign(evidence, f"more documents help most; else {options(settings)}, or a smaller --size", figures, settings)
+
+
+def _gap(record: Record) -> tuple[str, dict[str, Any]] | None:
+    """Evidence and figures of validation that ends far above training; None where it does not."""
     train, val = record.train, record.validation
     if not train or not val:
         return None
     gap = val[-1][1] - final(train)
-    swing = noise(val[len(val) // 2 :])
-    if gap <= max(GAP, 3 * swing):
+    if gap <= max(GAP, 3 * noise(val[len(val) // 2 :])):
         return None
     best_step, best = lowest(val)
-    rise = val[-1][1] - best
-    past_best = rise > max(0.01, min(2 * swing, 0.1))
-    stuck = len(val) >= 3 and gain(val, 0.4) < 0.02 and gain(train, 0.4) > 0.3
     evidence = (
         f"validation ({val[-1][1]:.2f}) stands {gap:.2f} nats above training ({final(train):.2f}); "
         f"its best was {best:.2f} at step {best_step:,} of {train[-1][0]:,}"
     )
-    if not (past_best or stuck) and gain(val, 0.4) >= 0.02:
-        evidence += ", so it still gains from what the model also learns by heart"
     tokens, parameters = record.fact("corpus", "train_tokens"), record.fact("plan", "parameters")
     read = record.rows[-1].get("tokens") if record.rows else None
     figures = {"gap": gap, "validation": val[-1][1], "training": final(train), "best": best, "best_step": best_step}
@@ -53,15 +77,23 @@ def overfitting(record: Record) -> Sign | None:
             f"; the text was read {read / tokens:.1f} times and has {tokens / parameters:.2g} tokens "
             f"for each of {parameters:,.0f} parameters"
         )
+    return evidence, figures
+
+
+def _past_best(record: Record) -> bool:
+    val = record.validation
+    rise = val[-1][1] - lowest(val)[1]
+    if rise > max(0.01, min(2 * noise(val[len(val) // 2 :]), 0.1)):
+        return True
+    return len(val) >= 3 and gain(val, 0.4) < STILL and gain(record.train, 0.4) > 5 * STILL
+
+
+def _against_memory(record: Record) -> dict[str, float]:
     decay, dropout = record.number("optimizer.weight_decay") or 0.0, record.number("model.dropout") or 0.0
     # what took most off the loss of a text that was read often (docs/experiments.md)
-    settings: dict[str, float] = {"optimizer.weight_decay": 1.0}
-    if decay >= 1:
-        settings = {"model.dropout": round(min(0.5, dropout + 0.1), 2)}
-    remedies = f"more documents help most; else {options(settings)}, or a smaller --size"
-    early = "stop at the best: --set training.patience=5 (generation already uses it); "
-    remedy = f"{early if past_best or stuck else ''}{remedies}"
-    return Sign(evidence, remedy, figures, settings)
+    if decay < 1:
+        return {"optimizer.weight_decay": 1.0}
+    return {"model.dropout": round(min(0.5, dropout + 0.1), 2)}
 
 
 def copied_validation(record: Record) -> Sign | None:

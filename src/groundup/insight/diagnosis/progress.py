@@ -4,12 +4,11 @@ import math
 
 from groundup.insight.diagnosis.finding import Sign, options
 from groundup.insight.diagnosis.points import final, gain, lowest, noise
+from groundup.insight.diagnosis.rates import RATE, far_above, raised, rates, with_settings
 from groundup.insight.diagnosis.record import Record
-from groundup.insight.diagnosis.stability import rates
 
 LEAST_FALL = 0.1
 LEAST_MOVED = 0.15
-_RATE = "--set optimizer.learning_rate=..."
 
 
 def too_short(record: Record) -> Sign | None:
@@ -33,11 +32,11 @@ def not_falling(record: Record) -> Sign | None:
     first, last = train[0][1], final(train)
     if first - last >= LEAST_FALL * first or first < 1:  # a curve that starts low was trained before
         return None
-    settings = rates(record, _raise_by(record), matrices=record.movement is not None)
+    settings = raised(record, _raise_by(record), matrices=record.movement is not None)
     moved = f"; the blocks' matrices moved by {record.movement.moved:.1%} of their size" if record.movement else ""
     return Sign(
         f"training loss went from {first:.2f} only to {last:.2f} in {train[-1][0]:,} steps{moved}",
-        f"raise the learning rate: {options(settings) or _RATE}; or train longer: --minutes, --steps",
+        f"{with_settings(record, 'raise the learning rate', settings)}; or train longer: --minutes, --steps",
         {"first": first, "last": last, "steps": train[-1][0]},
         settings,
     )
@@ -54,7 +53,7 @@ def stuck(record: Record) -> Sign | None:
     if first < 1 or first - last >= 0.03 * first:
         return None
     rose = max(value for _, value in train) > first + 0.1
-    settings = rates(record, 0.1 if rose else 10)
+    settings = rates(record, 0.1) if rose else raised(record, 10)
     change = "lower" if rose else "raise"
     return Sign(
         f"training loss has not fallen: {first:.2f} at the start, {last:.2f} at step {train[-1][0]:,}",
@@ -76,11 +75,11 @@ def learning_rate_too_low(record: Record) -> Sign | None:
     best, fivegram = lowest(record.validation or train)[1], record.baseline("5-gram")
     if fivegram is not None and best <= fivegram:
         return None
-    settings = rates(record, _raise_by(record), matrices=True)
+    settings = raised(record, _raise_by(record), matrices=True)
     behind = f", and the loss ({best:.2f}) stays behind a 5-gram model ({fivegram:.2f})" if fivegram else ""
     return Sign(
         f"in {moved.steps:,} steps the blocks' matrices moved by only {moved.moved:.1%} of their size{behind}",
-        f"raise the learning rate: {options(settings) or _RATE}; or train longer: --minutes, --steps",
+        f"{with_settings(record, 'raise the learning rate', settings)}; or train longer: --minutes, --steps",
         {"moved": moved.moved, "steps": moved.steps, "best": best, "five_gram": fivegram},
         settings,
     )
@@ -89,16 +88,21 @@ def learning_rate_too_low(record: Record) -> Sign | None:
 def weaker_than_bigram(record: Record) -> Sign | None:
     """The best validation loss of a run that has ended is above that of a bigram model, which knows one token of
     context. Where it also stands still (`plateau`), more steps are no remedy, and the model is not full: pairs of
-    tokens are the first that a model learns, unless its rates are too high for it to settle."""
+    tokens are the first that a model learns, unless its rates are too high for it to settle. Nor are more steps the
+    remedy for a rate ten times the planned one and more."""
     bigram = record.baseline("bigram")
     if record.goes_on or bigram is None or not record.validation or lowest(record.validation)[1] <= bigram:
         return None
     best = lowest(record.validation)[1]
     settings, remedy = _more_steps(record), _longer(record)
-    if still := plateau(record):
+    still = plateau(record)
+    if planned := far_above(record):
+        settings = planned
+        remedy = with_settings(record, "lower the learning rate", settings)
+    elif still:
         settings = rates(record, 1 / 3)
         remedy = (
-            f"lower the learning rate: {options(settings) or _RATE}; less --set optimizer.weight_decay=... or"
+            f"lower the learning rate: {options(settings) or RATE}; less --set optimizer.weight_decay=... or"
             " --set model.dropout=...; or a larger --size"
         )
     stands = f"; the last 40% of the steps took off {max(still.figures['gain'], 0):.3f} nats" if still else ""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from groundup.insight.diagnosis import corpora, generalization, progress, stability
+from groundup.insight.diagnosis import corpora, generalization, progress, rates, stability
 from groundup.insight.diagnosis.finding import Finding, Rule
 from groundup.insight.diagnosis.record import Record
 
@@ -12,15 +12,17 @@ RULES: tuple[Rule, ...] = (
     Rule("too-short", "note", "too short to tell", progress.too_short),
     Rule("first-loss", "warning", None, stability.first_loss),
     Rule("no-structure", "severe", "plateau", corpora.no_structure),
-    Rule("copied-validation", "severe", None, generalization.copied_validation),
+    Rule("copied-validation", "severe", "copied validation", generalization.copied_validation),
     Rule("overfitting", "warning", "overfitting", generalization.overfitting),
-    Rule("learning-rate-too-high", "warning", "oscillating", stability.learning_rate_too_high),
+    Rule("forgetting", "warning", "underfitting", rates.forgetting),
+    Rule("learning-rate-too-high", "warning", "oscillating", rates.learning_rate_too_high),
     Rule("oscillating", "warning", "oscillating", stability.oscillating),
     Rule("spikes", "warning", "oscillating", stability.spikes),
     Rule("no-validation", "note", "no validation", generalization.no_validation),
     Rule("not-falling", "severe", "too slow", progress.not_falling),
     Rule("learning-rate-too-low", "warning", "too slow", progress.learning_rate_too_low),
     Rule("weaker-than-bigram", "warning", "underfitting", progress.weaker_than_bigram),
+    Rule("generalization-gap", "note", None, generalization.generalization_gap),
     Rule("still-falling", "note", "underfitting", progress.still_falling),
     Rule("validation-too-easy", "warning", None, generalization.validation_too_easy),
     Rule("plateau", "note", "plateau", progress.plateau),
@@ -30,14 +32,14 @@ RULES: tuple[Rule, ...] = (
     Rule("unused-vocabulary", "warning", None, corpora.unused_vocabulary),
     Rule("slow-input", "warning", None, corpora.slow_input),
 )
-"""The first that holds and has a reading gives the verdict: broken runs first, then what the held-out text says, then
-how training went, then how far it came."""
+"""The first severe one that holds gives the verdict, else the first that has a reading: broken runs first, then what
+the held-out text says, then how training went, then how far it came."""
 
-_UNSTABLE = ("not-a-number", "diverging", "learning-rate-too-high")
+_UNSTABLE = ("not-a-number", "diverging", "forgetting", "learning-rate-too-high")
 EXPLAINED: dict[str, Sequence[str]] = {
     "diverging": ("not-a-number",),
     "too-short": ("not-a-number",),
-    "learning-rate-too-high": ("not-a-number", "diverging", "no-structure"),
+    "learning-rate-too-high": ("not-a-number", "diverging", "no-structure", "forgetting"),
     "oscillating": (*_UNSTABLE, "no-structure"),
     "spikes": (*_UNSTABLE, "oscillating"),
     "skipped-updates": ("not-a-number",),
@@ -48,9 +50,10 @@ EXPLAINED: dict[str, Sequence[str]] = {
     "weaker-than-bigram": (
         *_UNSTABLE, "oscillating", "no-structure", "not-falling", "learning-rate-too-low", "overfitting", "too-short",
     ),
+    "generalization-gap": (*_UNSTABLE, "oscillating", "overfitting", "too-short"),
     "still-falling": (
         *_UNSTABLE, "oscillating", "no-structure", "not-falling", "learning-rate-too-low", "weaker-than-bigram",
-        "overfitting",
+        "overfitting", "generalization-gap",
     ),
     "validation-too-easy": (
         *_UNSTABLE, "oscillating", "spikes", "not-falling", "weaker-than-bigram", "still-falling",

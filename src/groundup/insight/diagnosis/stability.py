@@ -2,19 +2,17 @@
 
 import math
 import statistics
-from itertools import pairwise
 from typing import Any
 
 from groundup.insight.diagnosis.finding import Sign, options
 from groundup.insight.diagnosis.points import Points, final, is_number, levels, lowest, noise, points, residuals
+from groundup.insight.diagnosis.rates import RATE, rates, tokens_per_entry
 from groundup.insight.diagnosis.record import Record
 
 FIRST_LOSS = 0.3
 SPIKES = 3
 CLIPPED = 0.9
 RISE = 0.5
-RISEN = 0.3
-GROWN = 2.0
 
 
 def first_loss(record: Record) -> Sign | None:
@@ -55,7 +53,7 @@ def not_a_number(record: Record) -> Sign | None:
     settings = rates(record, 1 / 3)
     return Sign(
         f"the training loss is not a number{since}{more}",
-        f"lower the learning rate: {options(settings) or _RATE}; or warm up longer: --set schedule.warmup=...",
+        f"lower the learning rate: {options(settings) or RATE}; or warm up longer: --set schedule.warmup=...",
         {"last_finite_step": record.train[-1][0] if record.train else None, "skipped": len(skipped)},
         settings,
     )
@@ -70,7 +68,7 @@ def skipped_updates(record: Record) -> Sign | None:
     return Sign(
         f"{len(bad)} updates were not finite and were skipped, the first at step {bad[0]['step']:,}",
         f"`groundup batch RUN {bad[0].get('batch', bad[0]['step'])}` shows the text of that batch; if it is as it"
-        f" should be, lower the learning rate: {options(rates(record, 0.5)) or _RATE}",
+        f" should be, lower the learning rate: {options(rates(record, 0.5)) or RATE}",
         {"skipped": len(bad), "first_step": bad[0]["step"]},
         rates(record, 0.5),
     )
@@ -90,7 +88,7 @@ def diverging(record: Record) -> Sign | None:
     settings = rates(record, 1 / 3)
     return Sign(
         f"training loss rose from {low:.2f} (step {low_step:,}) to {last:.2f} (step {train[-1][0]:,})",
-        f"lower the learning rate: {options(settings) or _RATE}; or warm up longer: --set schedule.warmup=...",
+        f"lower the learning rate: {options(settings) or RATE}; or warm up longer: --set schedule.warmup=...",
         {
             "lowest": low,
             "lowest_step": low_step,
@@ -110,8 +108,8 @@ def oscillating(record: Record) -> Sign | None:
     settled = record.train[len(record.train) // 4 :]  # the fall from ln(vocabulary) is steep, not noisy
     swing = noise(settled)
     settings = rates(record, 0.5)
-    remedy = f"lower the learning rate: {options(settings) or _RATE}; or raise --set training.tokens_per_update=..."
-    drawn = _tokens_per_entry(record)
+    remedy = f"lower the learning rate: {options(settings) or RATE}; or raise --set training.tokens_per_update=..."
+    drawn = tokens_per_entry(record)
     if len(settled) >= 6 and swing > max(0.25, 4 / math.sqrt(drawn) if drawn else 0.0):
         evidence = f"training loss swings by ±{swing:.2f} nats from entry to entry"
         return Sign(evidence, remedy, {"swing": swing, "tokens_per_entry": drawn}, settings)
@@ -151,7 +149,7 @@ def spikes(record: Record) -> Sign | None:
         )
     return Sign(
         evidence,
-        f"{batch}if it is as it should be, lower the learning rate: {options(settings) or _RATE}; or raise"
+        f"{batch}if it is as it should be, lower the learning rate: {options(settings) or RATE}; or raise"
         " --set training.tokens_per_update=...; --set health.rewind=3 passes over them",
         {"spikes": max(len(found), len(told)), "steps": [row["step"] for row in told] or [step for step, _ in found]},
         settings,
@@ -177,64 +175,10 @@ def clipping(record: Record) -> Sign | None:
         f"{share:.0%} of the updates after step {warmup:,.0f} were clipped: the median gradient norm is {middle:.1f}, "
         f"optimizer.clip is {clip:g}",
         f"let usual gradients pass: {options(settings)}; or lower the learning rate: "
-        f"{options(rates(record, 0.5)) or _RATE}",
+        f"{options(rates(record, 0.5)) or RATE}",
         {"share": share, "median_norm": middle, "clip": clip},
         settings,
     )
-
-
-def learning_rate_too_high(record: Record) -> Sign | None:
-    """The blocks' matrices grew to more than twice their first size while the model stayed behind a 5-gram model, or
-    the loss rose by 0.3 nats above that of the untrained model. An update has the size that the rate gives it, so that
-    a rate too high adds up to matrices that are mostly old steps: runs with rates near the best one end between 0.8 and
-    1.5 times the first size, with ten times that rate near 2 or above (`benchmarks/rates.py` measures it)."""
-    train, moved = record.train, record.movement
-    if len(train) < 4:
-        return None
-    smooth = levels(train)
-    # a single odd batch is no rise: three of four entries in a row are that high
-    step, highest = max(
-        (min(pair, key=lambda point: point[1]) for pair in pairwise(smooth)), key=lambda point: point[1]
-    )
-    first = train[0][1]
-    rose = record.from_start and highest - first > RISEN
-    reached = min(value for _, value in record.validation or train)
-    grown = moved is not None and moved.grown > GROWN and reached > (record.baseline("5-gram") or 0.0)
-    if not (rose or grown):
-        return None
-    factor = 0.1 if not moved or moved.grown > GROWN else 1 / 3
-    settings = rates(record, factor, matrices=True)
-    parts = [f"training loss rose from {first:.2f} to {highest:.2f} at step {step:,}"] if rose else []
-    if moved:
-        parts.append(
-            f"the blocks' matrices are {moved.grown:.1f} times as large at step {moved.steps:,} as at the start"
-        )
-    return Sign(
-        "; ".join(parts),
-        f"lower the learning rate: {options(settings) or _RATE}; or warm up longer: --set schedule.warmup=...",
-        {"first": first, "highest": highest, "highest_step": step, "grown": moved.grown if moved else None},
-        settings,
-    )
-
-
-_RATE = "--set optimizer.learning_rate=..."
-
-
-def rates(record: Record, factor: float, *, matrices: bool = False) -> dict[str, Any]:
-    """Every peak rate of the run times `factor`, as settings, or only that of the blocks' `matrices`; the highest that
-    was seen where they are not known."""
-    names = ["optimizer.learning_rate"]
-    if record.settings.get("optimizer.name") == "muon" and not matrices:
-        names += ["optimizer.embedding_rate", "optimizer.head_rate"]
-    known = {name: record.number(name) for name in names}
-    known["optimizer.learning_rate"] = known["optimizer.learning_rate"] or record.peak_rate
-    return {name: float(f"{rate * factor:.2g}") for name, rate in known.items() if rate}
-
-
-def _tokens_per_entry(record: Record) -> float | None:
-    tokens = [value for _, value in points(record.rows, "tokens")]
-    steps = [later - before for before, later in pairwise(tokens) if later > before]
-    return statistics.median(steps) if steps else None
 
 
 def _or(value: Any) -> float:

@@ -113,7 +113,7 @@ class Noise:
     documents: int
     """Documents that were sampled."""
     worst: tuple[str, ...]
-    """Sources of the noisiest documents, at most three."""
+    """Sources of the noisiest documents, each once, at most three."""
     examples: tuple[str, ...]
     recognized: bool
     """Whether the noisy ones were read by optical character recognition."""
@@ -155,7 +155,7 @@ def noise_of(corpus: Corpus) -> Noise | None:
     if not words:
         return None
     noisy = sorted((row for row in rates if row[0] > NOISY), reverse=True)
-    worst = tuple(source for _, source in noisy[:3])
+    worst = tuple(dict.fromkeys(source for _, source in noisy))[:3]
     readers = {row.get("path"): row.get("reader") for row in corpus.ledger()} if worst else {}
     recognized = any("ocr" in str(readers.get(source)) for source in worst)
     return Noise(garbled / words, len(noisy), len(chosen), worst, tuple(examples[:4]), recognized)
