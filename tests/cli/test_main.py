@@ -89,6 +89,14 @@ def test_tokenize_prints_tokens_above_ids_or_json(finished: Path, cli: Cli) -> N
     assert cli("tokenize", finished, "a", "--file", "b")[0] == 2
 
 
+def test_what_is_not_read_on_a_terminal_is_80_columns_wide(
+    finished: Path, corpus_dir: Path, sets: list[str], cli: Cli
+) -> None:
+    for arguments in (("tokenize", finished, "many words of text " * 9), ("plan", corpus_dir, "--steps", 2, *sets)):
+        code, out, _ = cli(*arguments)
+        assert code == 0 and max(map(len, out.splitlines())) in range(60, 81)
+
+
 def test_evaluate_prints_an_object_with_the_promised_keys(finished: Path, documents: Path, cli: Cli) -> None:
     code, out, _ = cli("evaluate", finished, "--json")
     scores = json.loads(out)

@@ -1,5 +1,7 @@
 """The commands that make runs and corpora: train, resume, plan, demo."""
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -159,7 +161,8 @@ def plan(
             started=STARTED,
         )
     facts = {"plan": made.to_json(), "corpus": corpus, "notices": made.notices + made.warnings}
-    print(as_json(facts) if json_ else describe_plan(facts))
+    width = min(shutil.get_terminal_size().columns, 110) if sys.stdout.isatty() else 80
+    print(as_json(facts) if json_ else describe_plan(facts, width))
 
 
 @app.command

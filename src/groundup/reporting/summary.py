@@ -25,7 +25,7 @@ ARTIFACTS = (
     ("training_metrics.json", "the figures behind the plots"),
     ("samples.jsonl", "texts drawn while training"),
     ("progress.log", "one line per logged step"),
-    ("config.toml", "the resolved configuration; valid as --config"),
+    ("config.toml", "all settings; valid as --config"),
     ("corpus/ledger.jsonl", "what became of every file"),
 )
 

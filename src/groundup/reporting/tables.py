@@ -13,8 +13,9 @@ from groundup.reporting.wording import between, clean, duration, number, percent
 _KEY, _LEAST = 32, 12  # columns of the longest setting or figure, and of a run's name at least
 
 
-def describe_plan(facts: Mapping[str, Any]) -> str:
-    """What `groundup plan` found: `plan` as in run.json, `corpus` as in the manifest, and `notices`."""
+def describe_plan(facts: Mapping[str, Any], width: int = 80) -> str:
+    """What `groundup plan` found: `plan` as in run.json, `corpus` as in the manifest, and `notices`; in lines of at
+    most `width` columns."""
     plan, corpus = facts["plan"], facts["corpus"]
     files = corpus["files"]
     lines = [
@@ -31,7 +32,9 @@ def describe_plan(facts: Mapping[str, Any]) -> str:
     for row in plan["decisions"]:
         table.add_row(row["key"], str(row["value"]), row["reason"])
     notes = [f"note: {note}" for note in [*corpus["notes"], *facts["notices"]]]
-    return "\n".join([*lines, "", render(table), *notes]).rstrip()
+    found = [part for line in lines for part in _wrapped(line, width, " " * 13)]
+    told = [part for note in notes for part in _wrapped(note, width, " " * 6)]
+    return "\n".join([*found, "", render(table, width), *told]).rstrip()
 
 
 def _expected(expected: Mapping[str, Any]) -> list[str]:
@@ -100,12 +103,13 @@ def describe_comparison(comparison: Mapping[str, Any], width: int = 80) -> str:
             show = kinds.get(key, lambda value: number(value, 4))
             figures.add_row(key.replace("_", " "), *(show(run[key]) for run in comparison["runs"]))
     differ = render(settings, wide) if comparison["settings"] else "no setting differs"
-    notes = [
-        line
-        for note in comparison["note"].split("\n")
-        for line in textwrap.wrap(clean(note), width, break_on_hyphens=False, break_long_words=False)
-    ]
+    notes = [line for note in comparison["note"].split("\n") for line in _wrapped(clean(note), width)]
     return "\n".join([differ, "", render(figures, wide), "", *notes, f"picture: {clean(comparison['picture'])}"])
+
+
+def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """`text` in lines that break only between words: a path or an option stays whole."""
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
 
 
 def render(shown: RenderableType, width: int = 110, *, color: bool = False) -> str:
