@@ -125,11 +125,12 @@ def tidy(text: str) -> str:
 
 
 def constant_lines(text: str) -> list[str]:
-    """The lines of an output that hold no figure, nor follow one that does, as its length may move words there: what
-    stays where clocks and load decide the figures."""
+    """The words of the lines of an output that hold no figure, nor follow one that does, as its length may move words
+    there: what stays where clocks and load decide the figures."""
     lines = text.splitlines()
     held = [any(map(str.isdigit, line)) for line in ("", *lines)]
-    return [line for line, own, above in zip(lines, held[1:], held, strict=False) if line and not own and not above]
+    around = zip(lines, held[1:], held, strict=False)
+    return [" ".join(line.split()) for line, own, above in around if line and not own and not above]
 
 
 def workplace(folder: Path) -> Path:
