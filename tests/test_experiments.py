@@ -7,13 +7,20 @@ import tomllib
 from collections.abc import Iterator
 from importlib import util
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
-from groundup.config import load_config
+from groundup import verbs
+from groundup.config import Optimizer, load_config
 from groundup.events import Phase, Progress
+from groundup.model.transformer import Embedding
+from groundup.training import build
+from groundup.training.optimizers import Optimizers, build_optimizer
 
 ROOT = Path(__file__).parents[1]
 LIST = """
@@ -132,14 +139,54 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
     assert (tmp_path / "trial.toml").read_text() == LIST
 
 
-def test_the_committed_lists_name_settings_that_exist(experiments: Any) -> None:
-
+def test_the_committed_lists_name_settings_and_variants_that_exist(experiments: Any) -> None:
+    variants = run_path(str(ROOT / "benchmarks" / "experiments" / "variants.py"))["VARIANTS"]
     for file in (ROOT / "benchmarks" / "experiments").glob("*.toml"):
         listed = tomllib.loads(file.read_text(encoding="utf-8"))
         runs = list(experiments.runs_of(listed, None, None))
         assert len({json.dumps(run, sort_keys=True) for run in runs}) == len(runs) > 10
         for run in runs:
             load_config(None, run["settings"])
+            assert run["variant"] in {"", *variants}
+
+
+def trained(experiments: Any, corpus: Path, variant: str) -> dict[str, Any]:
+    listed = tomllib.loads(LIST)
+    settings = listed["baseline"] | listed["widths"]["32"]
+    return experiments.recipe.train_once(
+        {"settings": settings, "path": str(corpus), "steps": 12, "seed": 0, "variant": variant}
+    )
+
+
+def test_each_variant_changes_what_is_learned(
+    experiments: Any, documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = verbs.prepare([documents], out=tmp_path / "corpus", settings={"data.tokenizer": "bytes"}).path
+    found = {"": trained(experiments, corpus, "")["bits_per_byte"]}
+    for variant in run_path(str(ROOT / "benchmarks" / "experiments" / "variants.py"))["VARIANTS"]:
+        with monkeypatch.context() as patch:  # so that what the variant replaces comes back
+            for owner, name in ((Embedding, "forward"), (build, "initialize"), (Optimizers, "step")):
+                patch.setattr(owner, name, getattr(owner, name))
+            found[variant] = trained(experiments, corpus, variant)["bits_per_byte"]
+    assert len(set(found.values())) == len(found) == 5, found
+    assert trained(experiments, corpus, "")["bits_per_byte"] == found[""]
+
+
+def test_averaged_weights_are_the_weighted_mean_of_all_steps(experiments: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Optimizers, "step", Optimizers.step)
+    experiments.recipe.change("averaged", 40)
+    weight = nn.Linear(3, 2, bias=False)
+    config = Optimizer(name="adamw", learning_rate=0.1, weight_decay=0.0)
+    optimizers, mean = build_optimizer(weight, config), weight.weight.detach().clone()
+    for number in range(40):
+        weight.weight.grad = torch.full((2, 3), 1.0 + number % 3)
+        before = weight.weight.detach().clone()
+        optimizers.step(1.0)
+        if number < 39:
+            mean = mean * 0.75 + weight.weight.detach() * 0.25
+            assert not torch.equal(weight.weight, before)
+    assert (weight.weight - mean).abs().max() < 0.1  # the last step itself is of no more than the rate
+    assert weight.weight.detach().max() > before.max()  # behind the weights, which fall
 
 
 def row(entry: str, bits: float | None, seed: int = 0) -> dict[str, Any]:

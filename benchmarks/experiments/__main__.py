@@ -8,7 +8,8 @@
 of a run follows from that, so that the runs themselves may share the machine with other work.
 
 benchmarks/experiments/NAME.toml lists the runs; every finished one appends a line to NAME.jsonl, and what is there is
-not run again. A recipe is nothing but settings of groundup, so whatever wins can be given to `groundup train --set`.
+not run again. A recipe is settings of groundup, so that what wins can be given to `groundup train --set`, and at most
+one of the changes in variants.py, which no setting makes yet.
 """
 
 import argparse
@@ -106,6 +107,7 @@ def runs_of(listed: Mapping[str, Any], seeds: list[int] | None, only: list[str] 
                         "width": width,
                         "seed": seed,
                         "cpu_budget": entry.get("cpu_seconds", listed["cpu_seconds"]),
+                        "variant": entry.get("variant", ""),
                         "settings": {key: value for key, value in settings.items() if value != ""},
                     }
 
@@ -145,7 +147,7 @@ def _race(
     entrants = []
     for key, run in runs.items():
         corpus, _ = prepare(run, corpora[run["corpus"]], given.work, listed["validation_bytes"])
-        entrants.append(Entrant(key, RECIPE, {"settings": run["settings"], "path": str(corpus)}))
+        entrants.append(Entrant(key, RECIPE, {**run, "path": str(corpus)}))
     outcomes = contest(entrants, rounds=ROUNDS, seconds=TURN_SECONDS, threads=listed["threads"], name=given.name)
     for outcome in outcomes:
         if outcome.status != "measured":
@@ -188,9 +190,10 @@ def run_queue(given: argparse.Namespace, corpora: dict[str, Path]) -> None:
 
 
 def _costly(run: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a run that an update's cost depends on: rates, decay and corpus cost nothing."""
+    """What an update's cost depends on: rates, decay and corpus cost nothing."""
     costly = ("model.", "data.", "device.", "training.", "optimizer.name")
-    return {key: value for key, value in run["settings"].items() if key.startswith(costly)}
+    settings = {key: value for key, value in run["settings"].items() if key.startswith(costly)}
+    return settings | ({"variant": run["variant"]} if run["variant"] else {})
 
 
 def _update_seconds(run: Mapping[str, Any], given: argparse.Namespace) -> float:

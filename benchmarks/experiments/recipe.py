@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 from groundup import verbs
@@ -22,8 +23,15 @@ from groundup.runs import Run
 from groundup.training import build_batches, build_model, build_optimizers
 
 
+def change(variant: str, steps: int) -> None:
+    """Let all runs of `steps` steps in this process be of a variant, "" for none. Raises KeyError for others."""
+    if variant:
+        run_path(str(Path(__file__).with_name("variants.py")))["VARIANTS"][variant](steps)
+
+
 def make(settings: dict[str, Any]) -> tuple[dict[str, Any], Callable[[float], dict[str, Any]]]:
     """As a contestant of a contest: the training steps of a run."""
+    change(settings["variant"], steps=1_000_000)
     corpus = Corpus(Path(settings["path"]))
     of_run = {key: value for key, value in settings["settings"].items() if not key.startswith("data.")}
     config = load_config(None, {**of_run, "training.steps": 1_000_000})
@@ -74,6 +82,7 @@ class Clock:
 def train_once(request: dict[str, Any]) -> dict[str, Any]:
     """Train and score all that is held out in float32."""
     steps, clock, error = request["steps"], Clock(), ""
+    change(request["variant"], steps)
     settings = {key: value for key, value in request["settings"].items() if not key.startswith("data.")}
     settings |= {"training.seed": request["seed"], "training.log_every": max(1, steps // 20)}
     settings |= {"evaluation.every": steps, "checkpoint.every": steps, "evaluation.tokens": 1_000}

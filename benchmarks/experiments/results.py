@@ -96,7 +96,7 @@ def _bits(rows: Sequence[Mapping[str, Any]]) -> list[float]:
 def same(run: Mapping[str, Any], row: Mapping[str, Any], but_seed: bool = False) -> bool:
     """Whether a finished run is the one asked for. Its name may have changed: what was run is in its settings."""
     keys = ("corpus", "cpu_budget", "settings") + (() if but_seed else ("seed",))
-    return all(run[key] == row[key] for key in keys)
+    return run.get("variant", "") == row.get("variant", "") and all(run[key] == row[key] for key in keys)
 
 
 def label(run: Mapping[str, Any]) -> str:
