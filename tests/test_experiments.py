@@ -5,9 +5,8 @@ import math
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib import util
+from importlib import import_module, util
 from pathlib import Path
-from runpy import run_path
 from typing import Any
 
 import numpy as np
@@ -140,7 +139,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
 
 
 def test_the_committed_lists_name_settings_and_variants_that_exist(experiments: Any) -> None:
-    variants = run_path(str(ROOT / "benchmarks" / "experiments" / "variants.py"))["VARIANTS"]
+    variants = import_module("variants").VARIANTS
     for file in (ROOT / "benchmarks" / "experiments").glob("*.toml"):
         listed = tomllib.loads(file.read_text(encoding="utf-8"))
         runs = list(experiments.runs_of(listed, None, None))
@@ -163,7 +162,7 @@ def test_each_variant_changes_what_is_learned(
 ) -> None:
     corpus = verbs.prepare([documents], out=tmp_path / "corpus", settings={"data.tokenizer": "bytes"}).path
     found = {"": trained(experiments, corpus, "")["bits_per_byte"]}
-    for variant in run_path(str(ROOT / "benchmarks" / "experiments" / "variants.py"))["VARIANTS"]:
+    for variant in import_module("variants").VARIANTS:
         with monkeypatch.context() as patch:  # so that what the variant replaces comes back
             for owner, name in ((Embedding, "forward"), (build, "initialize"), (Optimizers, "step")):
                 patch.setattr(owner, name, getattr(owner, name))

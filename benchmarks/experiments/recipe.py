@@ -8,8 +8,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from runpy import run_path
 from typing import Any
 
 from groundup import verbs
@@ -26,7 +26,8 @@ from groundup.training import build_batches, build_model, build_optimizers
 def change(variant: str, steps: int) -> None:
     """Let all runs of `steps` steps in this process be of a variant, "" for none. Raises KeyError for others."""
     if variant:
-        run_path(str(Path(__file__).with_name("variants.py")))["VARIANTS"][variant](steps)
+        sys.path.insert(0, str(Path(__file__).parent))  # a module, as torch's compiler looks functions up by theirs
+        import_module("variants").VARIANTS[variant](steps)
 
 
 def make(settings: dict[str, Any]) -> tuple[dict[str, Any], Callable[[float], dict[str, Any]]]:
