@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
     run = commands.add_parser("run", help="run what is missing")
     run.add_argument("--corpus", action="append", default=[], metavar="NAME=PATH", help="a text, .gz or folder")
     run.add_argument(
-        "--to-fit", action="store_true", help="instead, the runs to fit the loss to (predictions_fit.jsonl)"
+        "--to-fit", action="store_true", help="instead, what the loss is fitted to (predictions_fit)"
     )
     run.add_argument("--limit-minutes", type=float, default=math.inf, help="begin no run that would end later")
     table = commands.add_parser("table", help="planned beside actual")

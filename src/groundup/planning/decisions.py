@@ -100,7 +100,7 @@ def _with_expected(
     expected = Expected(
         expected_minutes(config, corpus, plan.shape, plan.steps, pace, elapsed=elapsed, compiled=compiled),
         expected_memory(plan.memory_bytes, so_far=peak_memory_bytes()),
-        expected_loss(plan.shape, plan.tokens, corpus, baselines),
+        expected_loss(plan.shape, plan.tokens, plan.steps, corpus, baselines),
     )
     return replace(plan, expected=expected)
 

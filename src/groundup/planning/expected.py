@@ -51,9 +51,9 @@ class Expected:
 
 
 def expected_loss(
-    shape: ModelShape, tokens: int, corpus: Corpus, baselines: Mapping[str, Mapping[str, float]]
+    shape: ModelShape, tokens: int, steps: int, corpus: Corpus, baselines: Mapping[str, Mapping[str, float]]
 ) -> Interval | str:
-    """Bits per byte after `tokens` tokens of training, by the fit that groundup comes with.
+    """Bits per byte after `steps` updates with `tokens` tokens, by the fit that groundup comes with.
 
     `baselines` are `evaluation.reference_models` of the held-out text, empty where there is none.
     """
@@ -64,6 +64,7 @@ def expected_loss(
         bytes_seen=tokens * corpus.manifest["train_bytes"] / max(corpus.manifest["train_tokens"], 1),
         parameters=shape.parameters(),
         epochs=tokens / len(corpus.train),
+        steps=steps,
         baseline=baselines.get(BASELINE, {}).get("bits_per_byte"),
     )
     return Interval(found.bits_per_byte, found.low, found.high) if isinstance(found, Prediction) else found

@@ -10,29 +10,33 @@ import numpy as np
 
 from groundup.errors import UserError
 
-COVERAGE = 0.9  # the share of runs that end inside their interval, if new runs are like those of the fit
-FEWEST_RUNS = 12  # three for each coefficient
+COVERAGE = 0.9  # the share of runs that end inside their interval, if new texts are like those of the fit
+FEWEST_RUNS = 15  # three for each coefficient
+FEWEST_TEXTS = 3
 BASELINE = "5-gram"
 
 
 @dataclass(frozen=True)
 class Fit:
-    """ln(bits per byte / bits per byte of the corpus's 5-gram) as a line in ln(bytes seen), ln(weights), ln(epochs).
+    """ln(bits per byte / bits per byte of the corpus's 5-gram) as a line in ln(bytes seen), ln(weights), ln(epochs) and
+    1 / sqrt(updates).
 
-    The baseline says how hard the text is, so that corpora share one line. `epochs` below 1 count as 1: nothing is
-    repeated then. Linear least squares; the interval is that of one new observation (Draper & Smith, "Applied
-    regression analysis", 3rd edition, section 3.1).
+    The baseline says how hard the text is, so that corpora share one line; epochs count below 1 too, as the baseline
+    has read the whole text when the model has seen a part. The last term is what few updates leave undone, whatever
+    they read. Linear least squares; the interval is that of one new observation (Draper & Smith, "Applied regression
+    analysis", 3rd edition, section 3.1).
     """
 
     coefficients: tuple[float, ...]
-    """Of 1 and the three logarithms."""
+    """Of 1 and the four figures."""
     inverse: tuple[tuple[float, ...], ...]
-    """(X^T X)^-1, 4 x 4."""
+    """(X^T X)^-1, 5 x 5."""
     deviation: float
-    """Of the residuals, with `runs` - 4 degrees of freedom."""
+    """Of the runs of a text from the line of the other texts: root of the mean over texts of the mean square."""
     runs: int
+    texts: int
     lowest: tuple[float, ...]
-    """Of each logarithm in the runs fitted: nothing outside of them is predicted."""
+    """Of bytes, weights, epochs and updates in the runs fitted: nothing outside of them is predicted."""
     highest: tuple[float, ...]
     source: str
     """The results that were fitted."""
@@ -65,51 +69,63 @@ FITTED: Fit | None = Fit(
 inside the interval that the others give them."""
 
 
-def predict(fit: Fit, *, bytes_seen: float, parameters: int, epochs: float, baseline: float | None) -> Prediction | str:
-    """The prediction for training on `bytes_seen` bytes of text, `epochs` times over, with `parameters` weights, where
-    the corpus's 5-gram model needs `baseline` bits per byte; or the reason why there is none."""
+def predict(
+    fit: Fit, *, bytes_seen: float, parameters: int, epochs: float, steps: int, baseline: float | None
+) -> Prediction | str:
+    """The prediction for training on `bytes_seen` bytes of text in `steps` updates, `epochs` times over, with
+    `parameters` weights, where the corpus's 5-gram model needs `baseline` bits per byte; or the reason why there is
+    none."""
     if baseline is None:
         return "nothing is held out to measure it on"
-    logs = _logs(bytes_seen, parameters, epochs)
-    names = ("bytes of training", "weights", "epochs")
-    for name, value, low, high in zip(names, logs, fit.lowest, fit.highest, strict=True):
-        if not low - 1e-9 <= value <= high + 1e-9:
-            return (
-                f"{math.exp(value):,.4g} {name} are outside of the runs that were measured"
-                f" ({math.exp(low):,.4g} to {math.exp(high):,.4g})"
-            )
-    x = np.array([1.0, *logs])
+    figures = (bytes_seen, parameters, epochs, steps)
+    names = ("bytes of training", "weights", "epochs", "updates")
+    for name, value, low, high in zip(names, figures, fit.lowest, fit.highest, strict=True):
+        if not low * (1 - 1e-6) <= value <= high * (1 + 1e-6):
+            return f"{value:,.4g} {name} are outside of the runs that were measured ({low:,.4g} to {high:,.4g})"
+    x = np.array(_terms(*figures))
     middle = float(x @ np.array(fit.coefficients))
     spread = fit.deviation * math.sqrt(1 + float(x @ np.array(fit.inverse) @ x))
-    wide = student_quantile((1 + COVERAGE) / 2, fit.runs - len(x)) * spread
+    wide = student_quantile((1 + COVERAGE) / 2, max(fit.texts - 1, 5)) * spread
     return Prediction(*(baseline * math.exp(middle + sign * wide) for sign in (0, -1, 1)))
 
 
 def fit_runs(rows: Sequence[Mapping[str, Any]], source: str) -> Fit:
-    """Fit finished runs, as benchmarks/experiments keeps them.
+    """Fit finished runs, as benchmarks/experiments and benchmarks/predictions.py keep them; `corpus` names their text.
 
-    Raises UserError when there are fewer than FEWEST_RUNS, or when they do not differ enough to tell the
-    coefficients apart.
+    Raises UserError when there are fewer than FEWEST_RUNS or FEWEST_TEXTS, or when they do not differ enough to tell
+    the coefficients apart.
     """
     good = [row for row in rows if row["bits_per_byte"] is not None and BASELINE in row["baselines"]]
-    if len(good) < FEWEST_RUNS:
-        raise UserError(f"{len(good)} finished runs are too few: {FEWEST_RUNS} at least", where=source)
-    logs = np.array([_logs(r["tokens"] * r["bytes_per_token"], r["parameters"], r["epochs"]) for r in good])
-    x = np.column_stack([np.ones(len(good)), logs])
+    texts = sorted({row["corpus"] for row in good})
+    if len(good) < FEWEST_RUNS or len(texts) < FEWEST_TEXTS:
+        few = f"{len(good)} finished runs of {len(texts)} texts are too few"
+        raise UserError(f"{few}: {FEWEST_RUNS} of {FEWEST_TEXTS} at least", where=source)
+    figures = np.array([figures_of(row) for row in good])
+    x = np.array([_terms(*row) for row in figures])
     y = np.log([row["bits_per_byte"] / row["baselines"][BASELINE] for row in good])
     if np.linalg.matrix_rank(x) < x.shape[1]:
-        raise UserError("the runs do not differ in bytes, weights and epochs independently", where=source)
+        raise UserError("the runs do not differ in bytes, weights, epochs and updates independently", where=source)
+    squares = []
+    for text in texts:
+        own = np.array([row["corpus"] == text for row in good])
+        others, *_ = np.linalg.lstsq(x[~own], y[~own], rcond=None)
+        squares.append(float(np.mean((y[own] - x[own] @ others) ** 2)))
     coefficients, *_ = np.linalg.lstsq(x, y, rcond=None)
-    residuals = y - x @ coefficients
     return Fit(
         coefficients=tuple(coefficients.tolist()),
         inverse=tuple(map(tuple, np.linalg.inv(x.T @ x).tolist())),
-        deviation=math.sqrt(float(residuals @ residuals) / (len(good) - x.shape[1])),
+        deviation=math.sqrt(float(np.mean(squares))),
         runs=len(good),
-        lowest=tuple(logs.min(0).tolist()),
-        highest=tuple(logs.max(0).tolist()),
+        texts=len(texts),
+        lowest=tuple(figures.min(0).tolist()),
+        highest=tuple(figures.max(0).tolist()),
         source=source,
     )
+
+
+def figures_of(row: Mapping[str, Any]) -> tuple[float, float, float, float]:
+    """Bytes seen, weights, epochs and updates of a finished run."""
+    return row["tokens"] * row["bytes_per_token"], row["parameters"], row["epochs"], row["steps"]
 
 
 def student_quantile(probability: float, freedom: int) -> float:
@@ -121,5 +137,5 @@ def student_quantile(probability: float, freedom: int) -> float:
     return z + first / freedom + second / freedom**2 + third / freedom**3
 
 
-def _logs(bytes_seen: float, parameters: int, epochs: float) -> tuple[float, float, float]:
-    return math.log(bytes_seen), math.log(parameters), math.log(max(epochs, 1.0))
+def _terms(bytes_seen: float, parameters: float, epochs: float, steps: float) -> tuple[float, ...]:
+    return 1.0, math.log(bytes_seen), math.log(parameters), math.log(epochs), steps**-0.5
