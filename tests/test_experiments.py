@@ -227,11 +227,11 @@ def test_the_fit_that_is_printed_predicts_the_runs_it_was_made_from(
     for number in range(40):
         tokens, weights, epochs = (int(value) for value in np.exp(draw.uniform((12, 12, 0), (16, 16, 3))))
         bits = 6 * tokens**-0.1 * weights**-0.02 * math.exp(draw.normal(0, 0.05))
-        facts = {"settings": {"number": number}, "cpu_budget": 60, "parameters": weights, "epochs": epochs}
+        facts = {"corpus": f"text {number % 8}", "steps": tokens // 64, "parameters": weights, "epochs": epochs}
         rows.append(row("baseline", bits) | facts | {"tokens": tokens, "baselines": {"5-gram": 1.5}})
-    rows.append(row("baseline", None) | {"settings": {}, "cpu_budget": 60})
+    rows += [row("baseline", None), row("another", 9.0)]
     (tmp_path / "trial.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
-    experiments.main(["fit", "trial", "--folder", str(tmp_path)])
+    experiments.main(["fit", "trial:base", "--folder", str(tmp_path)])
     *told, verdict, constants = capsys.readouterr().out.splitlines()
     assert len(told) == 40
     inside, predicted = [int(word) for word in verdict.split() if word.isdigit()][:2]

@@ -49,10 +49,9 @@ def main(arguments: list[str] | None = None) -> None:
     run.add_argument("--limit-minutes", type=float, default=math.inf, help="begin no run that would end later")
     run.add_argument("--seeds", nargs="+", type=int, help="instead of those of the list, to confirm what won")
     fit = commands.add_parser("fit", help="fit what `groundup plan` predicts of the loss")
-    fit.add_argument("--entry", help="fit this recipe alone, not every run of the lists")
     table = commands.add_parser("table", help="show the results")
     table.add_argument("--write", type=Path, metavar="PAGE", help="put the table into this page, between its marks")
-    fit.add_argument("name", nargs="+", help="of the lists, benchmarks/experiments/NAME.toml")
+    fit.add_argument("name", nargs="+", help="NAME.jsonl of results; NAME:ENTRY takes those entries that begin so")
     for command in (timing, run, table):
         command.add_argument("name", help="of the list, benchmarks/experiments/NAME.toml")
     for command in (timing, run, fit, table):
@@ -72,10 +71,10 @@ def follow(given: argparse.Namespace) -> None:
         corpora = {name: Path(path).resolve() for name, path in (item.split("=", 1) for item in given.corpus)}
         time_updates(given, corpora) if given.command == "time" else run_queue(given, corpora)
     elif given.command == "fit":
-        rows = [
-            row for name in given.name for row in rows_of(given.folder, name) if given.entry in (None, row["entry"])
-        ]
-        print(fit_of([row for row in rows if row["bits_per_byte"] is not None], ", ".join(given.name)))
+        rows = []
+        for name, _, entry in (name.partition(":") for name in given.name):
+            rows += [row for row in rows_of(given.folder, name) if row["entry"].startswith(entry)]
+        print(fit_of([row for row in rows if row["bits_per_byte"] is not None], " ".join(given.name)))
     elif given.write:
         text, mark = given.write.read_text(encoding="utf-8"), f"<!-- table: {given.name} -->"
         before, _, rest = text.partition(mark)

@@ -54,27 +54,25 @@ def table_of(rows: Sequence[Mapping[str, Any]], markdown: bool) -> str:
 
 
 def fit_of(rows: Sequence[Mapping[str, Any]], name: str) -> str:
-    """The fit for planning/prediction.py, and how it would have predicted each run from those of other seeds,
-    budgets, widths or corpora: from all runs but those alike."""
-    fitted, inside, told = prediction.fit_runs(rows, f"benchmarks/experiments: {name}"), 0, []
+    """The fit for planning/prediction.py, and how it would have predicted each run from those of other texts."""
+    fitted, inside, told = prediction.fit_runs(rows, name), 0, []
     for row in rows:
-        others = [other for other in rows if not same(row, other, but_seed=True)]
-        seen, baseline = row["tokens"] * row["bytes_per_token"], row["baselines"][prediction.BASELINE]
-        facts = {"bytes_seen": seen, "baseline": baseline, "parameters": row["parameters"], "epochs": row["epochs"]}
+        others = [other for other in rows if other["corpus"] != row["corpus"]]
+        seen, weights, epochs, steps = prediction.figures_of(row)
+        facts = {"bytes_seen": seen, "parameters": int(weights), "epochs": epochs, "steps": int(steps)}
         try:
-            found = prediction.predict(prediction.fit_runs(others, name), **facts)
+            fit = prediction.fit_runs(others, name)
+            found = prediction.predict(fit, **facts, baseline=row["baselines"].get(prediction.BASELINE))
         except UserError as error:
             found = f"of the others, {error.what}"
+        what = f"# {row['corpus']}, {row['entry']}, {weights:,.0f} weights, {steps:,} updates: {row['bits_per_byte']:.3f}"
         if isinstance(found, str):
-            told.append(f"# {label(row)}: {row['bits_per_byte']:.3f}; no prediction: {found}")
+            told.append(f"{what}; no prediction: {found}")
             continue
         inside += (hit := found.low <= row["bits_per_byte"] <= found.high)
-        told.append(
-            f"# {label(row)}: {row['bits_per_byte']:.3f}; {found.bits_per_byte:.3f}"
-            f" ({found.low:.3f} to {found.high:.3f}){'' if hit else ' missed'}"
-        )
+        told.append(f"{what}; {found.bits_per_byte:.3f} ({found.low:.3f} to {found.high:.3f}){'' if hit else ' missed'}")
     predicted = sum("no prediction" not in line for line in told)
-    told.append(f"# {inside} of {predicted} runs inside their interval, {len(rows)} runs in all")
+    told.append(f"# {inside} of {predicted} runs inside the interval of the other texts, {len(rows)} runs in all")
     return "\n".join([*told, f"FITTED = {fitted!r}"])
 
 

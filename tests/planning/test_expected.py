@@ -16,14 +16,14 @@ from groundup.planning.interval import Interval
 from groundup.planning.prediction import Fit
 
 # a fit that says: nine tenths of the 5-gram's bits per byte, whatever is trained
-FLAT = Fit((math.log(0.9), 0, 0, 0), ((0.0,) * 4,) * 4, 0.1, 24, (0.0,) * 3, (50.0,) * 3, "made up")
+FLAT = Fit((math.log(0.9), 0, 0, 0, 0), ((0.0,) * 5,) * 5, 0.1, 24, 6, (0.0,) * 4, (1e9,) * 4, "made up")
 
 
 @pytest.fixture
 def loss(corpus_dir: Path, tiny: dict[str, Any]) -> Any:
     corpus = Corpus(corpus_dir)
     shape = make_plan(load_config(None, {**tiny, "training.steps": 10}), corpus).shape
-    return lambda baselines: expected_loss(shape, 2560, corpus, baselines)
+    return lambda baselines: expected_loss(shape, 2560, 10, corpus, baselines)
 
 
 def test_without_a_fit_nothing_is_said_of_the_loss(loss: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,7 +36,7 @@ def test_with_a_fit_the_loss_is_said_or_why_it_is_not(loss: Any, monkeypatch: py
     found = loss({"5-gram": {"bits_per_byte": 2.0}})
     assert found.expected == pytest.approx(1.8) and found.low < 1.8 < found.high
     assert "held out" in loss({})
-    monkeypatch.setattr(expected, "FITTED", replace(FLAT, highest=(1.0,) * 3))
+    monkeypatch.setattr(expected, "FITTED", replace(FLAT, highest=(1.0,) * 4))
     assert "outside" in loss({"5-gram": {"bits_per_byte": 2.0}})
 
 

@@ -62,7 +62,7 @@ def test_the_loss_is_predicted_from_runs_that_were_measured_or_not_at_all(
     assert "no prediction of the loss: " in shown()[1]
 
     # a fit that says: nine tenths of the 5-gram's bits per byte, whatever is trained
-    flat = Fit((math.log(0.9), 0, 0, 0), ((0.0,) * 4,) * 4, 0.1, 24, (0.0,) * 3, (50.0,) * 3, "made up")
+    flat = Fit((math.log(0.9), 0, 0, 0, 0), ((0.0,) * 5,) * 5, 0.1, 24, 6, (0.0,) * 4, (1e9,) * 4, "made up")
     monkeypatch.setattr(expected, "FITTED", flat)
     opened = Corpus(corpus_dir)
     baseline = reference_models(opened, opened.validation_documents())["5-gram"]["bits_per_byte"]
@@ -71,7 +71,7 @@ def test_the_loss_is_predicted_from_runs_that_were_measured_or_not_at_all(
     assert said["low"] < said["expected"] < said["high"]
     assert f"loss         {said['expected']:.2f} ({said['low']:.2f} to {said['high']:.2f}) bits per byte" in text
 
-    monkeypatch.setattr(expected, "FITTED", replace(flat, highest=(1.0,) * 3))
+    monkeypatch.setattr(expected, "FITTED", replace(flat, highest=(1.0,) * 4))
     assert "no prediction of the loss: " in shown()[1]
 
 
