@@ -84,9 +84,7 @@ def main(arguments: list[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run what is missing")
     run.add_argument("--corpus", action="append", default=[], metavar="NAME=PATH", help="a text, .gz or folder")
-    run.add_argument(
-        "--to-fit", action="store_true", help="instead, what the loss is fitted to (predictions_fit)"
-    )
+    run.add_argument("--to-fit", action="store_true", help="instead, what the loss is fitted to (predictions_fit)")
     run.add_argument("--limit-minutes", type=float, default=math.inf, help="begin no run that would end later")
     table = commands.add_parser("table", help="planned beside actual")
     table.add_argument("--write", type=Path, metavar="PAGE", help="put the table into this page, between its marks")
@@ -248,25 +246,7 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> str:
         f" {_share(row['stated_inside'][name] for row in rows)} of what `train` said before its first step"
         for name, label in zip(FIGURES, ("minutes", "memory", "loss"), strict=True)
     ]
-    return f"{shown}\n\nInside: {'; '.join(counts)}. {left_out(rows)}"
-
-
-def left_out(rows: Sequence[Mapping[str, Any]]) -> str:
-    """How the loss of each run would have been predicted from a fit of the others."""
-    from groundup.planning import prediction
-
-    found = []
-    for row in rows:
-        facts = {"bytes_seen": row["planned_tokens"] * row["bytes_per_token"], "parameters": row["parameters"]}
-        epochs, baseline = row["planned_tokens"] / row["train_tokens"], row["baselines"].get(prediction.BASELINE)
-        try:
-            fit = prediction.fit_runs([other for other in rows if other is not row], "the others")
-        except UserError as error:
-            return f"From the other runs alone the loss cannot be predicted: {error.what}."
-        told = prediction.predict(fit, **facts, epochs=epochs, baseline=baseline)
-        if isinstance(told, prediction.Prediction):
-            found.append(told.low <= row["bits_per_byte"] <= told.high)
-    return f"Predicted from a fit of the other runs alone, the loss was inside in {_share(found)}."
+    return f"{shown}\n\nInside: {'; '.join(counts)}."
 
 
 def spread_of(rows: Sequence[Mapping[str, Any]]) -> str:

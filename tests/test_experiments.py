@@ -118,7 +118,7 @@ def test_what_is_missing_runs_once_and_other_seeds_take_the_same_steps(
         (["run", "trial", "--only", "adam"], "unknown entry 'adam'"),
         (["run", "trial", "--corpus", "small"], "--corpus: is 'small'"),
         (["run", "nothing"], "nothing.toml"),
-        (["fit", "trial"], "0 finished runs are too few: 12 at least"),
+        (["fit", "trial"], "0 finished runs of 0 texts are too few: 15 of 3 at least"),
         (["table", "trial", "--write", "trial.toml"], "has no marks <!-- table: trial -->"),
     ],
 )

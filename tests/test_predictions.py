@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import re
 from importlib import util
 from pathlib import Path
 from typing import Any
@@ -108,22 +107,7 @@ def test_the_table_counts_what_was_inside_and_marks_what_was_not(predictions: An
     assert "| **1,000 (900 to 1,100): 2,000** |" in table
     assert "minutes: 2 of 3 (67%)" in table and "memory: 2 of 3 (67%)" in table
     assert "no prediction: 1.500" in table and "loss: none" in table
-    assert "too few" in table  # to predict each loss from the others
     assert predictions.table_of([]) == "*No results yet.*"
-
-
-def test_losses_are_predicted_from_the_other_runs_where_there_are_enough(predictions: Any) -> None:
-    rows = []
-    for number in range(20):  # near a line
-        weights, tokens = 1000 * (1 + number * 7 % 5), 1000 * (1 + number)
-        stream = 500 * (1 + number % 3)
-        facts = {"parameters": weights, "tokens": tokens, "planned_tokens": tokens}
-        facts |= {"train_tokens": stream, "epochs": tokens / stream}
-        noise = 1 + 0.01 * (number * 13 % 7 - 3)
-        rows.append(row(2.0, 1e9, noise * tokens**-0.1 * weights**-0.05, **facts))
-    found = re.search(r"inside in (\d+) of (\d+)", predictions.left_out(rows))
-    assert found and 10 < int(found[2]) < 20  # the outermost are outside of what the others say
-    assert int(found[1]) >= 0.8 * int(found[2])
 
 
 def test_the_spread_is_between_the_extremes_of_runs_that_were_not_stopped_early(predictions: Any) -> None:

@@ -65,12 +65,14 @@ def fit_of(rows: Sequence[Mapping[str, Any]], name: str) -> str:
             found = prediction.predict(fit, **facts, baseline=row["baselines"].get(prediction.BASELINE))
         except UserError as error:
             found = f"of the others, {error.what}"
-        what = f"# {row['corpus']}, {row['entry']}, {weights:,.0f} weights, {steps:,} updates: {row['bits_per_byte']:.3f}"
+        bits = row["bits_per_byte"]
+        what = f"# {row['corpus']}, {row['entry']}, {weights:,.0f} weights, {steps:,} updates: {bits:.3f}"
         if isinstance(found, str):
             told.append(f"{what}; no prediction: {found}")
             continue
-        inside += (hit := found.low <= row["bits_per_byte"] <= found.high)
-        told.append(f"{what}; {found.bits_per_byte:.3f} ({found.low:.3f} to {found.high:.3f}){'' if hit else ' missed'}")
+        inside += (hit := found.low <= bits <= found.high)
+        interval = f"{found.bits_per_byte:.3f} ({found.low:.3f} to {found.high:.3f})"
+        told.append(f"{what}; {interval}{'' if hit else ' missed'}")
     predicted = sum("no prediction" not in line for line in told)
     told.append(f"# {inside} of {predicted} runs inside the interval of the other texts, {len(rows)} runs in all")
     return "\n".join([*told, f"FITTED = {fitted!r}"])

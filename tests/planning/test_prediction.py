@@ -8,7 +8,7 @@ from groundup.planning.prediction import FEWEST_RUNS, Prediction, fit_runs, pred
 
 
 def runs(count: int, noise: float, seed: int = 0, texts: int = 10, of_text: float = 0.0) -> list[dict]:
-    """Finished runs whose loss follows a line exactly, but for Gaussian noise of each run and `of_text` of each text."""
+    """Finished runs whose loss follows a line exactly, but for Gaussian noise of each run and each text."""
     draw, rows = random.Random(seed), []
     shift = [draw.gauss(0, of_text) for _ in range(texts)]
     for number in range(count):
