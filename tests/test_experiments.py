@@ -143,7 +143,7 @@ def test_the_committed_lists_name_settings_and_variants_that_exist(experiments: 
     for file in (ROOT / "benchmarks" / "experiments").glob("*.toml"):
         listed = tomllib.loads(file.read_text(encoding="utf-8"))
         runs = list(experiments.runs_of(listed, None, None))
-        assert len({json.dumps(run, sort_keys=True) for run in runs}) == len(runs) > 10
+        assert len({json.dumps(run, sort_keys=True) for run in runs}) == len(runs) > 5
         for run in runs:
             load_config(None, run["settings"])
             assert run["variant"] in {"", *variants}
@@ -167,7 +167,7 @@ def test_each_variant_changes_what_is_learned(
             for owner, name in ((Embedding, "forward"), (build, "initialize"), (Optimizers, "step")):
                 patch.setattr(owner, name, getattr(owner, name))
             found[variant] = trained(experiments, corpus, variant)["bits_per_byte"]
-    assert len(set(found.values())) == len(found) == 5, found
+    assert len(set(found.values())) == len(found) == 6, found
     assert trained(experiments, corpus, "")["bits_per_byte"] == found[""]
 
 

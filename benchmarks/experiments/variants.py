@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from groundup.model import Transformer, initialize
 from groundup.model.transformer import Embedding
 from groundup.training import build
-from groundup.training.optimizers import Optimizers
+from groundup.training.optimizers import EMBEDDING, Optimizers
 
 
 def _normalized_embedding(steps: int) -> None:
@@ -58,6 +58,20 @@ def _unit_embedding(name: str, weight: nn.Parameter, generator: torch.Generator,
         weight.normal_(0.0, 1.0, generator=generator)
 
 
+def _unit_rows(steps: int) -> None:
+    """The embedded tokens always have a root mean square of 1: their rows are scaled back after every update."""
+    _started(_unit_embedding)(steps)
+    plain = Optimizers.step
+
+    @torch.no_grad()
+    def step(self: Any, rate: float) -> None:
+        plain(self, rate)
+        weight = self._parameters[EMBEDDING]
+        weight /= weight.square().mean(1, keepdim=True).sqrt() + 1e-8
+
+    Optimizers.step = step
+
+
 def _averaged(steps: int) -> None:
     """The run ends with the mean of its weights, exponentially weighted over about the last tenth of its steps."""
     plain, keep = Optimizers.step, 1 - 10 / max(steps, 20)
@@ -82,5 +96,6 @@ VARIANTS: dict[str, Callable[[int], None]] = {
     "normalized embedding": _normalized_embedding,
     "starts as GPT-2": _started(_as_gpt2),
     "embedding starts at 1": _started(_unit_embedding),
+    "unit rows": _unit_rows,
     "averaged": _averaged,
 }
