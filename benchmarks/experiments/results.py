@@ -18,7 +18,8 @@ def rows_of(folder: Path, name: str) -> list[dict[str, Any]]:
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], markdown: bool) -> str:
-    """Mean and deviation over seeds of each entry, beside the entry `baseline` of the same corpus and width."""
+    """Mean and deviation over seeds of each entry, beside the baseline of the same corpus, width and budget: the entry
+    whose name begins with that word."""
     head = ("corpus", "width", "recipe", "bits per byte", "seeds", "to baseline", "t", "steps", "MB seen", "CPU s")
     groups: dict[tuple[str, int, str], list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -26,9 +27,12 @@ def table_of(rows: Sequence[Mapping[str, Any]], markdown: bool) -> str:
     lines = []
     best_first = sorted(groups.items(), key=lambda item: (*item[0][:2], fmean(_bits(item[1]) or [math.inf])))
     for (corpus, width, entry), group in best_first:
-        base = _bits(groups.get((corpus, width, "baseline"), []))
-        bits, t = _bits(group), ""
-        if bits and base and entry != "baseline":
+        bits, t, base = _bits(group), "", []
+        if not entry.startswith("baseline"):
+            alike = (corpus, width, group[0].get("cpu_budget"))
+            bases = [row for row in rows if (row["corpus"], row["width"], row.get("cpu_budget")) == alike]
+            base = _bits([row for row in bases if row["entry"].startswith("baseline")])
+        if bits and base:
             value = welch(bits, base)
             t = f"{value[0]:+.1f} (df {value[1]:.0f})" if value else ""
         deviation = f" ± {stdev(bits):.4f}" if len(bits) > 1 else ""
@@ -39,7 +43,7 @@ def table_of(rows: Sequence[Mapping[str, Any]], markdown: bool) -> str:
                 entry,
                 f"{fmean(bits):.4f}{deviation}" if bits else "not finite",
                 str(len(bits)),
-                f"{fmean(bits) - fmean(base):+.4f}" if bits and base and entry != "baseline" else "",
+                f"{fmean(bits) - fmean(base):+.4f}" if bits and base else "",
                 t,
                 f"{median(row['steps'] for row in group):,.0f}",
                 f"{median(row['tokens'] * row['bytes_per_token'] for row in group) / 1e6:.1f}",
